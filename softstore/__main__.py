@@ -1,0 +1,5 @@
+"""``python -m softstore`` is the `softstore` command."""
+
+from softstore.cli import main
+
+main()

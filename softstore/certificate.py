@@ -1,0 +1,110 @@
+"""What decoding really gives back: KL(p_T ‖ p̂_T) in nats, measured on the very arrays that were stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from softstore.codecs import Codec
+from softstore.manifest import Manifest
+from softstore.softening import entropy, kl_divergence, log_soften
+
+KL_BINS: NDArray[np.float64] = np.logspace(-9, 2, 111)
+"""Upper edges of the histogram bins, ten a decade; one more bin beyond the last holds the rest."""
+
+_BLOCK_FRAMES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Divergence of a run of frames.
+
+    Attributes:
+        kl: by temperature, shape (frames,), float32, nats.
+        entropy: of the teacher's posteriors at T = 1, shape (frames,), float32, nats.
+    """
+
+    kl: dict[float, NDArray[np.float32]]
+    entropy: NDArray[np.float32]
+
+    def columns(self, start: int, stop: int) -> dict[str, float]:
+        """The manifest columns of the utterance in frames ``start`` … ``stop``."""
+        columns = {"entropy": float(self.entropy[start:stop].mean())}
+        for temperature, kl in self.kl.items():
+            columns[f"mean_kl_t{temperature:g}"] = float(kl[start:stop].mean())
+            columns[f"max_kl_t{temperature:g}"] = float(kl[start:stop].max())
+        return columns
+
+    def histogram(self) -> dict[str, list[int]]:
+        """Frames per bin of `KL_BINS`, by temperature as text."""
+        bins = len(KL_BINS) + 1
+        return {
+            f"{temperature:g}": np.bincount(np.searchsorted(KL_BINS, kl), minlength=bins).tolist()
+            for temperature, kl in self.kl.items()
+        }
+
+
+def measure(
+    codec: Codec,
+    encoded: Mapping[str, NDArray[np.generic]],
+    log_posteriors: Tensor,
+    temperatures: Sequence[float],
+) -> Measurement:
+    """Decode ``encoded`` and compare it with the teacher's own log p, (frames, classes), float32."""
+    frames, class_count = log_posteriors.shape
+    kl = {temperature: np.empty(frames, np.float32) for temperature in temperatures}
+    entropies = np.empty(frames, np.float32)
+    for start in range(0, frames, _BLOCK_FRAMES):
+        block = slice(start, min(start + _BLOCK_FRAMES, frames))
+        stored = {name: torch.from_numpy(array[block]) for name, array in encoded.items()}
+        truth = log_posteriors[block].cpu()
+        entropies[block] = entropy(truth).numpy()
+        for temperature in temperatures:
+            decoded = codec.decode(stored, class_count, temperature)
+            kl[temperature][block] = kl_divergence(log_soften(truth, temperature), decoded).numpy()
+    return Measurement(kl, entropies)
+
+
+@dataclass(frozen=True, slots=True)
+class KlSummary:
+    """Divergence over all frames of a store at one temperature, in nats.
+
+    Attributes:
+        p999: no more than one frame in a thousand diverges more than this (upper edge of a histogram bin).
+    """
+
+    temperature: float
+    mean: float
+    p999: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCertificate:
+    """What a store's readers get, over all its frames."""
+
+    frames: int
+    mean_entropy: float
+    kl: list[KlSummary]
+
+
+def store_certificate(manifest: Manifest, temperatures: Sequence[float]) -> StoreCertificate:
+    """Sum up the published measurements; nothing is decoded again."""
+    frames = manifest.table["num_frames"].to_numpy().astype(np.float64)
+    if not len(frames):
+        return StoreCertificate(0, 0.0, [])
+    summaries = []
+    for temperature in temperatures:
+        worst = float(manifest.table[f"max_kl_t{temperature:g}"].to_numpy().max())
+        mean = float(np.average(manifest.table[f"mean_kl_t{temperature:g}"].to_numpy(), weights=frames))
+        counts = np.cumsum(manifest.kl_histogram(temperature))
+        bin_ = int(np.searchsorted(counts, 0.999 * counts[-1]))
+        p999 = min(float(KL_BINS[bin_]) if bin_ < len(KL_BINS) else worst, worst)
+        summaries.append(KlSummary(float(temperature), mean, p999, worst))
+    mean_entropy = float(np.average(manifest.table["entropy"].to_numpy(), weights=frames))
+    return StoreCertificate(int(frames.sum()), mean_entropy, summaries)

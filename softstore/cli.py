@@ -1,0 +1,81 @@
+"""The `softstore` command; other packages' sub-commands join by entry point (``softstore.commands``)."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from softstore import __version__
+from softstore.commands.generate import generate
+from softstore.commands.info import info
+from softstore.commands.show import show
+from softstore.errors import SoftstoreError
+
+ENTRY_POINTS = "softstore.commands"
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+_PATH_OF_THE_DATA = ("corpus", "teacher", "generate", "info", "show", "serve", "train", "evaluate", "demo")
+
+
+def build() -> typer.Typer:
+    """The whole command, with every sub-command that is installed, in the order the data takes."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    commands: dict[str, Any] = {"generate": generate, "info": info, "show": show}
+    commands |= {point.name: point.load() for point in entry_points(group=ENTRY_POINTS)}
+    for name in sorted(commands, key=_order):
+        command = commands[name]
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    app.callback()(_root)
+    return app
+
+
+def main() -> None:
+    """Run the command; a `SoftstoreError` becomes one sentence on stderr and exit code 2."""
+    try:
+        build()()
+    except SoftstoreError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]Error:[/] {_plain(error)}")
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Interrupted.")
+        sys.exit(INTERRUPTED)
+
+
+def _order(name: str) -> tuple[int, str]:
+    known = name in _PATH_OF_THE_DATA
+    return (_PATH_OF_THE_DATA.index(name) if known else len(_PATH_OF_THE_DATA)), name
+
+
+def _plain(error: SoftstoreError) -> str:
+    return str(error).replace("[", r"\[")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"softstore {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Run a teacher once, keep its posteriors small and certified, and train students from them anywhere.
+
+    A corpus trains a teacher (`teacher train`), the teacher's soft targets become a store (`generate`), and
+    the store, on disk or behind `serve`, trains students (`train`). `softstore demo` makes the whole journey.
+    """

@@ -1,0 +1,87 @@
+"""`softstore generate`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from softstore.codecs import Codec, Float16, TopK
+from softstore.commands.info import print_info
+from softstore.corpus import Corpus
+from softstore.format import CHUNK_FRAMES, SHARD_FRAMES
+from softstore.generate import Summary
+from softstore.generate import generate as run
+from softstore.storage import open_storage
+from softstore.store import open_store
+from softstore.teacher import load_teacher
+
+
+class CodecName(StrEnum):
+    """Codecs a new store can have."""
+
+    TOPK = "topk"
+    FLOAT16 = "float16"
+
+
+def generate(
+    corpus: Annotated[str, typer.Argument(help="Corpus to run the teacher over: a path or URL.")],
+    teacher: Annotated[Path, typer.Option(help="Directory of a trained teacher.")],
+    store: Annotated[str, typer.Option(help="Where the store is, or is to be: a path or s3:// URL.")],
+    codec: Annotated[CodecName, typer.Option(help="How posteriors are stored.")] = CodecName.TOPK,
+    k: Annotated[int, typer.Option(min=1, help="Classes kept by the topk codec.")] = TopK().k,
+    shard_frames: Annotated[int, typer.Option(min=1, help="Frames in one shard.")] = SHARD_FRAMES,
+    chunk_frames: Annotated[int, typer.Option(min=1, help="Frames in one chunk of a shard.")] = CHUNK_FRAMES,
+) -> None:
+    """Run a teacher over a corpus and store its posteriors, with their certificate.
+
+    Run it again and nothing is computed twice: finished shards stay, an interrupted run carries on, and
+    new utterances of the corpus are added. What was stored is decoded on the spot, and its divergence from
+    the teacher (KL in nats, at T = 1, 2, 4, 8) is written beside every utterance.
+
+        softstore generate runs/demo/corpus --teacher runs/demo/teacher --store runs/demo/store
+    """
+    console = Console()
+    source = Corpus.open(corpus)
+    chosen: Codec = TopK(k) if codec is CodecName.TOPK else Float16()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames · {task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with bar:
+        task = bar.add_task("Generating", total=None, speed="")
+
+        def show(done: int, total: int) -> None:
+            speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, speed=f"{speed:,.0f}/s" if speed else "")
+
+        summary = run(
+            source,
+            load_teacher(teacher),
+            open_storage(store, writable=True),
+            chosen,
+            shard_frames=shard_frames,
+            chunk_frames=chunk_frames,
+            progress=show,
+        )
+    console.print(_sentence(summary), highlight=False)
+    print_info(open_store(store), console)
+
+
+def _sentence(summary: Summary) -> str:
+    if not summary.shards:
+        return f"Nothing to do: all {summary.present:,} utterances are stored already."
+    before = f" {summary.present:,} were there before." if summary.present else ""
+    speed = summary.frames / summary.seconds
+    return (
+        f"Stored {summary.utterances:,} utterances, {summary.frames:,} frames, {summary.shards} shards "
+        f"in {summary.seconds:.1f} s ({speed:,.0f} frames/s).{before}"
+    )

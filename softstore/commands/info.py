@@ -1,0 +1,98 @@
+"""`softstore info`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from softstore.corpus import Corpus
+from softstore.frames import Frames
+from softstore.inventory import inventory
+from softstore.storage import open_storage
+from softstore.store import Store
+
+
+def info(
+    url: Annotated[str, typer.Argument(help="Store or corpus: a path or URL.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a store or corpus holds: size, bytes per frame by track, and a store's certificate.
+
+    The certificate was measured on the stored bytes: how far decoded posteriors are from the teacher's own.
+
+        softstore info runs/demo/store
+    """
+    frames = Frames(open_storage(url))
+    opened = Store(frames) if frames.attributes.kind == "soft_targets" else Corpus(frames)
+    if as_json:
+        typer.echo(json.dumps(describe(opened), indent=2, ensure_ascii=False))
+    else:
+        print_info(opened, Console())
+
+
+def describe(opened: Store | Corpus) -> dict[str, Any]:
+    """Everything `softstore info` knows, as JSON values."""
+    described = {
+        "url": opened.url,
+        **opened.attributes.model_dump(mode="json"),
+        **dataclasses.asdict(inventory(opened.frames)),
+    }
+    if isinstance(opened, Store):
+        described["certificate"] = dataclasses.asdict(opened.certificate())
+    return described
+
+
+def print_info(opened: Store | Corpus, console: Console) -> None:
+    """The same for people."""
+    held, attributes = inventory(opened.frames), opened.attributes
+    what = "Soft targets" if isinstance(opened, Store) else "Corpus"
+    console.print(
+        f"[bold]{what}[/] {opened.url}: {held.utterances:,} utterances, {held.frames:,} frames "
+        f"({held.hours:.2f} h), {attributes.class_count:,} classes, {held.shards} shards",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if attributes.complete is None:
+        console.print(f"[yellow]Unfinished: {held.shards} of {attributes.shards} shards are published.[/]")
+    console.print(_splits(held.splits), _tracks(held.track_bytes, max(held.frames, 1)))
+    if isinstance(opened, Store):
+        if held.target_bytes_per_frame and held.ratio_to_float32:
+            console.print(
+                f"Soft targets: {held.target_bytes_per_frame:.1f} bytes a frame, "
+                f"{held.ratio_to_float32:.1f} times smaller than float32.",
+                highlight=False,
+            )
+        console.print(_certificate(opened))
+
+
+def _splits(splits: dict[str, Any]) -> Table:
+    table = Table("split", title="Utterances", title_justify="left")
+    for heading in ("utterances", "speakers", "frames"):
+        table.add_column(heading, justify="right")
+    for name, size in splits.items():
+        table.add_row(name, f"{size.utterances:,}", f"{size.speakers:,}", f"{size.frames:,}")
+    return table
+
+
+def _tracks(track_bytes: dict[str, int], frames: int) -> Table:
+    table = Table("track", title="Bytes on disk", title_justify="left")
+    for heading in ("bytes", "bytes/frame"):
+        table.add_column(heading, justify="right")
+    for track, size in track_bytes.items():
+        table.add_row(track, f"{size:,}", f"{size / frames:.1f}")
+    return table
+
+
+def _certificate(store: Store) -> Table:
+    title = "Certificate: KL(teacher ‖ stored) in nats, measured on the stored bytes"
+    table = Table("T", title=title, title_justify="left")
+    for heading in ("mean", "p99.9", "max"):
+        table.add_column(heading, justify="right")
+    for row in store.certificate().kl:
+        table.add_row(f"{row.temperature:g}", f"{row.mean:.2e}", f"{row.p999:.2e}", f"{row.max:.2e}")
+    return table

@@ -1,0 +1,228 @@
+"""The teacher inference job: a corpus and a teacher in, a store of soft targets out.
+
+Every utterance goes through the teacher alone, so its posteriors do not depend on how a run was cut into
+shards or resumed. Running the job again computes only what is not published yet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from softstore import format as layout
+from softstore.certificate import measure
+from softstore.codecs import Codec
+from softstore.corpus import Corpus
+from softstore.errors import ConflictError, InvalidInputError, NotAStoreError
+from softstore.format import Attributes
+from softstore.frames import read_attributes, read_manifest_parts
+from softstore.manifest import Manifest
+from softstore.planner import ShardPlan, plan_shards
+from softstore.softening import CERTIFICATE_TEMPERATURES
+from softstore.storage import Storage
+from softstore.teacher import Teacher
+from softstore.writer import Writer, create
+
+CREATED_BY = f"softstore {version('softstore')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one run did.
+
+    Attributes:
+        utterances, frames, shards: written by this run.
+        present: utterances that were there before.
+        seconds: wall-clock time of the run.
+    """
+
+    utterances: int
+    frames: int
+    shards: int
+    present: int
+    seconds: float
+
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, frames to do) of this run."""
+
+
+def generate(
+    corpus: Corpus,
+    teacher: Teacher,
+    storage: Storage,
+    codec: Codec,
+    *,
+    shard_frames: int = layout.SHARD_FRAMES,
+    chunk_frames: int = layout.CHUNK_FRAMES,
+    progress: Progress = lambda done, total: None,
+) -> Summary:
+    """Store the teacher's posteriors of every utterance of the corpus that the store does not have yet.
+
+    Raises:
+        ConflictError: the store was made by another teacher, codec or corpus.
+        InvalidInputError: an utterance does not fit a shard, or the teacher's output is not usable.
+    """
+    started = time.monotonic()
+    wanted = store_attributes(corpus, teacher, codec, shard_frames, chunk_frames)
+    writer = _open_or_create(storage, wanted)
+    published = Manifest(read_manifest_parts(storage, writer.attributes.shards))
+    _check_same_features(corpus, published)
+    lengths = zip(
+        corpus.manifest.table["utterance_id"].to_pylist(),
+        corpus.manifest.table["num_frames"].to_pylist(),
+        strict=True,
+    )
+    missing = [(name, frames) for name, frames in lengths if name not in published]
+    plans = plan_shards(missing, writer.attributes.shard_frames, published.shards)
+    total = sum(plan.frames for plan in plans)
+    done = 0
+    writer.allocate(max((plan.shard + 1 for plan in plans), default=0))
+    for plan in plans:
+        done = _write_shard(writer, corpus, teacher, codec, plan, lambda now: progress(now, total), done)
+    if plans or writer.attributes.complete is None:
+        writer.finish(Manifest(read_manifest_parts(storage, writer.attributes.shards)))
+    return Summary(len(missing), total, len(plans), len(published), time.monotonic() - started)
+
+
+def store_attributes(
+    corpus: Corpus, teacher: Teacher, codec: Codec, shard_frames: int, chunk_frames: int
+) -> Attributes:
+    """The attributes of a new store of this teacher's posteriors over this corpus.
+
+    Raises:
+        ConflictError: teacher and corpus do not have the same classes.
+    """
+    source = corpus.attributes
+    if teacher.class_count != corpus.class_count:
+        raise ConflictError(
+            f"The teacher has {teacher.class_count} classes, {corpus.url} has {corpus.class_count} senones: "
+            "use the corpus the teacher was trained on."
+        )
+    if shard_frames % chunk_frames:
+        raise InvalidInputError(
+            f"Shards of {shard_frames} frames cannot be cut into chunks of {chunk_frames}."
+        )
+    targets = {f"{layout.TARGETS}/{name}": spec for name, spec in codec.tracks(teacher.class_count).items()}
+    return Attributes(
+        kind="soft_targets",
+        frame_shift=source.frame_shift,
+        shard_frames=shard_frames,
+        chunk_frames=chunk_frames,
+        class_count=teacher.class_count,
+        tracks=source.tracks | targets,
+        codec=codec.config(),
+        certificate_temperatures=list(CERTIFICATE_TEMPERATURES),
+        teacher=layout.Teacher(fingerprint=teacher.fingerprint, description=dict(teacher.description)),
+        features=source.features,
+        corpus=source.corpus,
+        created_by=CREATED_BY,
+    )
+
+
+def _open_or_create(storage: Storage, wanted: Attributes) -> Writer:
+    try:
+        found = read_attributes(storage)
+    except NotAStoreError:
+        return create(storage, wanted)
+    if found.kind != "soft_targets":
+        raise NotAStoreError(f"{storage.url} is a corpus: choose another place for the soft targets.")
+    differing = [
+        f"{name} (stored {_brief(getattr(found, name))}, now {_brief(getattr(wanted, name))})"
+        for name in ("class_count", "codec", "teacher", "features", "tracks", "frame_shift")
+        if getattr(found, name) != getattr(wanted, name)
+    ]
+    if differing:
+        raise ConflictError(
+            f"{storage.url} was made with another {', another '.join(differing)}: "
+            "generate into a new store, or use what it was made with."
+        )
+    return Writer(storage, found)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, layout.Teacher):
+        return value.fingerprint[:12]
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def _check_same_features(corpus: Corpus, published: Manifest) -> None:
+    stored = dict(
+        zip(
+            published.table["utterance_id"].to_pylist(),
+            published.table["features_crc32c"].to_pylist(),
+            strict=True,
+        )
+    )
+    for utterance_id, checksum in zip(
+        corpus.manifest.table["utterance_id"].to_pylist(),
+        corpus.manifest.table["features_crc32c"].to_pylist(),
+        strict=True,
+    ):
+        if stored.get(utterance_id, checksum) != checksum:
+            raise ConflictError(
+                f"Utterance {utterance_id!r} of {corpus.url} has other features than the stored one: "
+                "generate into a new store."
+            )
+
+
+def _write_shard(
+    writer: Writer,
+    corpus: Corpus,
+    teacher: Teacher,
+    codec: Codec,
+    plan: ShardPlan,
+    progress: Callable[[int], None],
+    done: int,
+) -> int:
+    """Compute and publish one shard; the frames done afterwards."""
+    attributes = writer.attributes
+    pieces: dict[str, list[NDArray[np.generic]]] = {track: [] for track in attributes.tracks}
+    rows = []
+    kl_counts: dict[str, NDArray[np.int64]] = {}
+    for utterance_id in plan.utterance_ids:
+        utterance = corpus[utterance_id]
+        log_posteriors = _infer(teacher, utterance.features(), utterance_id)
+        encoded = codec.encode(log_posteriors)
+        measured = measure(codec, encoded, log_posteriors, attributes.certificate_temperatures)
+        for track in corpus.attributes.tracks:
+            pieces[track].append(utterance.read(track))
+        for name, array in encoded.items():
+            pieces[f"{layout.TARGETS}/{name}"].append(array)
+        columns = {name: value for name, value in utterance.row.items() if name not in _PLACED_BY_WRITER}
+        rows.append(columns | measured.columns(0, utterance.num_frames))
+        for temperature, counts in measured.histogram().items():
+            kl_counts[temperature] = kl_counts.get(temperature, 0) + np.asarray(counts)
+        done += utterance.num_frames
+        progress(done)
+    tracks = {track: np.concatenate(arrays) for track, arrays in pieces.items()}
+    histogram = {temperature: counts.tolist() for temperature, counts in kl_counts.items()}
+    writer.write_shard(plan.shard, rows, tracks, histogram)
+    return done
+
+
+_PLACED_BY_WRITER = {"shard", "first_frame", "features_crc32c"}
+
+
+def _infer(teacher: Teacher, features: NDArray[np.float32], utterance_id: str) -> Tensor:
+    with torch.inference_mode():
+        log_posteriors = teacher.log_posteriors(torch.from_numpy(features))
+    expected = (len(features), teacher.class_count)
+    if tuple(log_posteriors.shape) != expected:
+        raise InvalidInputError(
+            f"The teacher gave {tuple(log_posteriors.shape)} for {utterance_id!r} where {expected} was due."
+        )
+    if not bool(torch.isfinite(log_posteriors).all()):
+        raise InvalidInputError(
+            f"The teacher's output for {utterance_id!r} is not finite: repair the teacher, or leave it out."
+        )
+    return torch.log_softmax(log_posteriors.float(), dim=-1)

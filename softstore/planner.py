@@ -1,0 +1,49 @@
+"""Which utterances go into which shard."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from softstore.errors import InvalidInputError
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """One shard to write: its number and its utterances, in order."""
+
+    shard: int
+    utterance_ids: list[str]
+    frames: int
+
+
+def plan_shards(
+    lengths: Iterable[tuple[str, int]], shard_frames: int, taken: Collection[int] = ()
+) -> list[ShardPlan]:
+    """Pack whole utterances into shards in the order given, giving each the lowest free shard number.
+
+    Args:
+        lengths: (utterance id, number of frames) of what is still to be written.
+        shard_frames: room in one shard.
+        taken: shards that are published already.
+
+    Raises:
+        InvalidInputError: an utterance without frames, or longer than a shard.
+    """
+    packed: list[tuple[list[str], int]] = []
+    for utterance_id, frames in lengths:
+        if frames < 1:
+            raise InvalidInputError(f"Utterance {utterance_id!r} has no frames: leave it out of the corpus.")
+        if frames > shard_frames:
+            raise InvalidInputError(
+                f"Utterance {utterance_id!r} has {frames} frames, a shard has room for {shard_frames}: "
+                "cut it, or make the store with larger shards (--shard-frames)."
+            )
+        if not packed or packed[-1][1] + frames > shard_frames:
+            packed.append(([], 0))
+        utterance_ids, filled = packed[-1]
+        utterance_ids.append(utterance_id)
+        packed[-1] = utterance_ids, filled + frames
+    free = (number for number in itertools.count() if number not in taken)
+    return [ShardPlan(shard, *contents) for shard, contents in zip(free, packed, strict=False)]

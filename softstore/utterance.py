@@ -1,0 +1,123 @@
+"""One utterance: its manifest row, features, labels, and (in a store) its posteriors at any temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from softstore.codecs import Codec
+from softstore.errors import InvalidInputError
+from softstore.format import FEATURES, LABELS, TARGETS
+from softstore.frames import Frames
+
+
+class TopClasses(NamedTuple):
+    """The most probable classes of each frame, by falling probability; both arrays (frames, k)."""
+
+    classes: NDArray[np.int64]
+    posteriors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """An utterance of a corpus or store. Spans are frames ``start`` … ``stop`` (exclusive; None: to the end).
+
+    Attributes:
+        row: all its manifest columns.
+    """
+
+    frames: Frames
+    row: Mapping[str, Any]
+
+    @property
+    def utterance_id(self) -> str:
+        return str(self.row["utterance_id"])
+
+    @property
+    def num_frames(self) -> int:
+        return int(self.row["num_frames"])
+
+    @property
+    def speaker(self) -> str:
+        return str(self.row["speaker"])
+
+    @property
+    def split(self) -> str:
+        return str(self.row["split"])
+
+    @property
+    def text(self) -> str:
+        return str(self.row["text"])
+
+    def features(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Shape (frames, dimensions), float32."""
+        return self.read(FEATURES, start, stop).astype(np.float32)
+
+    def labels(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
+        """Senone of each frame: shape (frames,), int64."""
+        return self.read(LABELS, start, stop).astype(np.int64)
+
+    def read(self, track: str, start: int = 0, stop: int | None = None) -> NDArray[np.generic]:
+        """A span of any track as stored.
+
+        Raises:
+            InvalidInputError: the span is not 0 ≤ start ≤ stop ≤ num_frames.
+            CorruptDataError: bytes are missing or damaged.
+        """
+        stop = self.num_frames if stop is None else stop
+        if not 0 <= start <= stop <= self.num_frames:
+            raise InvalidInputError(
+                f"{self.utterance_id} has frames 0 to {self.num_frames}, no span from {start} to {stop}."
+            )
+        return self.frames.read(track, int(self.row["first_frame"]) + start, stop - start)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUtterance(Utterance):
+    """An utterance with soft targets."""
+
+    codec: Codec
+
+    def encoded(self, start: int = 0, stop: int | None = None) -> dict[str, Tensor]:
+        """The codec's arrays as stored, by name, each (frames, width): what travels to a GPU."""
+        names = self.codec.tracks(self.frames.attributes.class_count)
+        return {name: torch.from_numpy(self.read(f"{TARGETS}/{name}", start, stop)) for name in names}
+
+    def log_posteriors(
+        self, temperature: float = 1.0, start: int = 0, stop: int | None = None
+    ) -> NDArray[np.float32]:
+        """log p_T in nats: shape (frames, classes), float32, every row normalised.
+
+        Raises:
+            InvalidInputError: a temperature that is not finite and above 0, or no such span.
+            CorruptDataError: bytes are missing or damaged.
+        """
+        return self._decode(temperature, start, stop).numpy()
+
+    def posteriors(
+        self, temperature: float = 1.0, start: int = 0, stop: int | None = None
+    ) -> NDArray[np.float32]:
+        """p_T: shape (frames, classes), float32, rows sum to 1; raises as `log_posteriors`."""
+        return self._decode(temperature, start, stop).exp_().numpy()
+
+    def top_k(self, k: int, temperature: float = 1.0, start: int = 0, stop: int | None = None) -> TopClasses:
+        """The ``k`` most probable classes of each frame.
+
+        Raises:
+            InvalidInputError: k is not between 1 and the class count; otherwise as `log_posteriors`.
+        """
+        class_count = self.frames.attributes.class_count
+        if not 1 <= k <= class_count:
+            raise InvalidInputError(f"top_k must lie between 1 and the {class_count} classes, not {k}.")
+        values, classes = self._decode(temperature, start, stop).topk(k, dim=-1)
+        return TopClasses(classes.numpy(), values.exp_().numpy())
+
+    def _decode(self, temperature: float, start: int, stop: int | None) -> Tensor:
+        class_count = self.frames.attributes.class_count
+        return self.codec.decode(self.encoded(start, stop), class_count, temperature)

@@ -1,0 +1,28 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from softstore import Corpus, Store
+from tests.samples import LENGTHS, make_corpus, make_store
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A small corpus of random features; not to be changed."""
+    return make_corpus(tmp_path_factory.mktemp("samples") / "corpus", LENGTHS)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Store:
+    """The soft targets of that corpus; not to be changed."""
+    return make_store(tmp_path_factory.mktemp("samples") / "store", corpus)
+
+
+@pytest.fixture
+def own_store(tmp_path: Path, corpus: Corpus) -> Store:
+    """The same, to be damaged."""
+    return make_store(tmp_path / "store", corpus)
