@@ -17,7 +17,8 @@ from softstore.softening import entropy, kl_divergence, log_soften
 KL_BINS: NDArray[np.float64] = np.logspace(-9, 2, 111)
 """Upper edges of the histogram bins, ten a decade; one more bin beyond the last holds the rest."""
 
-_BLOCK_FRAMES = 1024
+_BLOCK_FRAMES = 128
+"""Frames decoded at a time: few enough that everything stays in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)

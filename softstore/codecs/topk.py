@@ -28,6 +28,9 @@ STEPS_PER_NAT = 256
 LOWEST_TAIL = -60000.0
 """Stored for a tail without any mass in float32."""
 
+_BLOCK_FRAMES = 128
+"""Frames encoded at a time: few enough that everything stays in the processor's cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopK:
@@ -63,6 +66,10 @@ class TopK:
         }
 
     def encode(self, log_posteriors: Tensor) -> dict[str, NDArray[np.generic]]:
+        blocks = [self._encode_block(block) for block in log_posteriors.split(_BLOCK_FRAMES)]
+        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+    def _encode_block(self, log_posteriors: Tensor) -> dict[str, NDArray[np.generic]]:
         top, classes = log_posteriors.topk(self.k, dim=-1)
         tail = log_posteriors.scatter(-1, classes, -math.inf)
         partitions = torch.stack([(beta * tail).logsumexp(dim=-1) for beta in self.betas], dim=-1)
