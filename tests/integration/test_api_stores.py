@@ -1,0 +1,202 @@
+"""Stores and their utterances, listed; what goes wrong, told the same way everywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api import create_app
+from api.models import StoreDetail, StoreList, UtteranceDetail, UtterancePage
+from softstore import Corpus, Store
+from softstore.errors import InvalidInputError, NotAStoreError, NotFoundError
+from tests.samples import CLASSES, LENGTHS, make_corpus, make_store
+from tests.service import serving
+
+UTTERANCES = "/v1/stores/demo/utterances"
+
+
+@pytest.fixture(scope="module")
+def client(store: Store) -> Iterator[httpx.Client]:
+    with serving({"demo": store.url}) as client:
+        yield client
+
+
+def listed(client: httpx.Client, **params: Any) -> list[str]:
+    response = client.get(UTTERANCES, params=params)
+    assert response.status_code == 200, response.text
+    return [row.utterance_id for row in UtterancePage.model_validate(response.json()).utterances]
+
+
+def test_health(client: httpx.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_the_list_of_stores(client: httpx.Client, store: Store) -> None:
+    (only,) = StoreList.model_validate(client.get("/v1/stores").json()).stores
+    assert (only.name, only.frames, only.utterances) == ("demo", sum(LENGTHS.values()), len(LENGTHS))
+    assert (only.class_count, only.codec, only.complete, only.problem) == (CLASSES, "topk", True, None)
+    assert client.get(only.links["self"]).status_code == 200
+
+
+def test_one_store_with_its_certificate(client: httpx.Client, store: Store) -> None:
+    detail = StoreDetail.model_validate(client.get("/v1/stores/demo").json())
+    assert detail.attributes == store.attributes
+    assert detail.certificate == store.certificate()
+    assert [summary.temperature for summary in detail.certificate.kl] == [1, 2, 4, 8]
+    assert all(0 < summary.mean <= summary.p999 <= summary.max for summary in detail.certificate.kl)
+    for track, size in detail.track_bytes.items():
+        root = Path(store.url) / track / "c"
+        assert size == sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    assert set(detail.track_bytes) == set(store.attributes.tracks)
+    assert client.get(detail.links["utterances"]).status_code == 200
+    assert client.get(detail.links["objects"] + "/zarr.json").status_code == 200
+
+
+def test_one_utterance(client: httpx.Client, store: Store) -> None:
+    detail = UtteranceDetail.model_validate(client.get(f"{UTTERANCES}/h").json())
+    assert detail.utterance.model_dump() == dict(store["h"].row)
+    assert client.get(detail.links["posteriors"]).json()["stop"] == 130
+
+
+def test_utterances_by_any_column(client: httpx.Client, store: Store) -> None:
+    everything = store.manifest.table["utterance_id"].to_pylist()
+    assert listed(client) == everything
+    assert listed(client, split="cv") == ["d", "h"]
+    assert listed(client, split="train", speaker="speaker-1-train") == ["b", "e/with slash"]
+    assert listed(client, snr_db="2") == ["c"]
+    assert listed(client, num_frames=512) == ["g"]
+    assert listed(client, utterance_id="e/with slash") == ["e/with slash"]
+    assert listed(client, split="no such split") == []
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+@pytest.mark.parametrize("limit", [1, 3, 8])
+def test_pages_follow_one_another(client: httpx.Client, split: str | None, limit: int) -> None:
+    wanted = {"split": split} if split else {}
+    expected = listed(client, **wanted)
+    found: list[str] = []
+    url: str | None = str(httpx.URL(UTTERANCES, params={**wanted, "limit": limit}))
+    while url:
+        page = UtterancePage.model_validate(client.get(url).json())
+        assert page.total == len(expected)
+        assert len(page.utterances) <= limit
+        assert (page.next_cursor is None) == ("next" not in page.links)
+        found += [row.utterance_id for row in page.utterances]
+        url = page.links.get("next")
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 1001}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"cursor": "x"}, "cursor"),
+        ({"cursor": "9" * 50}, "cursor"),
+        ({"colour": "red"}, "colour"),
+        ({"self": "x"}, "self"),
+        ({"num_frames": "many"}, "num_frames"),
+        ({"num_frames": "9" * 40}, "num_frames"),
+        ({"snr_db": ["1", "2"]}, "snr_db"),
+    ],
+)
+def test_what_makes_no_sense_is_422(client: httpx.Client, params: dict[str, Any], named: str) -> None:
+    response = client.get(UTTERANCES, params=params)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
+    assert named in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/stores/", "/v2/stores", "/v1/stores/nope", "/v1/stores/a%2Fb"]
+)
+def test_unknown_paths(client: httpx.Client, path: str) -> None:
+    response = client.get(path)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_unknown_methods(client: httpx.Client) -> None:
+    response = client.post("/v1/stores")
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert response.headers["allow"] == "GET"
+
+
+def test_openapi_describes_every_route(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    operations = {
+        (method, path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert len({operation["operationId"] for operation in operations.values()}) == len(operations) == 8
+    for operation in operations.values():
+        assert operation["summary"]
+        assert operation["description"]
+        for status, response in operation["responses"].items():
+            if status >= "400":
+                assert list(response["content"]) == ["application/problem+json"]
+    answer = operations["get", "/v1/stores/{store}/utterances/{utterance_id}/posteriors"]["responses"]["200"]
+    assert set(answer["content"]) == {"application/json", "application/x-npy"}
+    assert "code" in document["components"]["schemas"]["Problem"]["properties"]
+
+
+def test_a_store_that_grows_is_seen_without_restart(tmp_path: Path) -> None:
+    lengths = {"a": 100, "b": 300}
+    store = make_store(tmp_path / "store", make_corpus(tmp_path / "corpus", lengths))
+    with serving({"demo": store.url}) as client:
+        assert listed(client) == ["a", "b"]
+        more = make_corpus(tmp_path / "more", {**lengths, "c": 200})
+        grown = make_store(tmp_path / "store", more)
+        deadline = time.monotonic() + 20
+        while "c" not in listed(client) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        body = client.get(f"{UTTERANCES}/c/posteriors", params={"stop": 1}).json()
+    assert body["posteriors"][0] == pytest.approx(grown["c"].posteriors(stop=1)[0].tolist())
+
+
+def test_a_store_that_breaks_does_not_take_the_others_along(own_store: Store, store: Store) -> None:
+    (Path(own_store.url) / "manifest/000001.parquet").unlink()
+    with serving({"broken": own_store.url, "whole": store.url}) as client:
+        broken, whole = StoreList.model_validate(client.get("/v1/stores").json()).stores
+        assert (whole.utterances, whole.problem) == (len(LENGTHS), None)
+        assert broken.utterances is None
+        assert broken.problem is not None
+        assert broken.problem.code == "corrupt_data"
+        assert "manifest/000001.parquet is missing in store broken" in broken.problem.detail
+        response = client.get("/v1/stores/broken/utterances/a")
+        assert (response.status_code, response.json()["code"]) == (500, "corrupt_data")
+        assert client.get("/v1/stores/whole/utterances/a").status_code == 200
+
+
+def test_mounted_below_another_application(store: Store) -> None:
+    service = create_app({"demo": store.url})
+    outer = FastAPI()
+    outer.mount("/soft/targets", service)
+
+    async def ask(path: str) -> httpx.Response:
+        transport = httpx.ASGITransport(outer)
+        async with httpx.AsyncClient(transport=transport, base_url="http://outer") as client:
+            return await client.get(path)
+
+    body = anyio.run(ask, "/soft/targets/v1/stores/demo/utterances/e%2Fwith%20slash").json()
+    assert body["links"]["self"] == "/soft/targets/v1/stores/demo/utterances/e%2Fwith%20slash"
+    assert anyio.run(ask, body["links"]["posteriors"]).json()["stop"] == 65
+
+
+def test_what_is_no_store_is_refused_at_the_start(tmp_path: Path, corpus: Corpus) -> None:
+    with pytest.raises(NotFoundError):
+        create_app({"demo": tmp_path / "nowhere"})
+    with pytest.raises(NotAStoreError):
+        create_app({"demo": tmp_path})
+    with pytest.raises(NotAStoreError, match="is a corpus"):
+        create_app({"demo": corpus.url})
+    with pytest.raises(InvalidInputError, match="cannot be served as 'a/b'"):
+        create_app({"a/b": tmp_path})
