@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from api.problems import NOT_ACCEPTABLE, ProblemError
 from softstore.utterance import TopClasses
@@ -22,10 +22,8 @@ TOP_CLASS = np.dtype([("class", "<u4"), ("posterior", "<f4")])
 """One of the most probable classes of a frame, in npy."""
 
 
-class JsonResponse(Response):
+class JsonResponse(JSONResponse):
     """JSON from plain values and NumPy arrays: float32 in the fewest digits that are the same, NaN null."""
-
-    media_type = JSON
 
     def render(self, content: Any) -> bytes:
         return orjson.dumps(content, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +13,7 @@ from softstore import __version__
 from softstore.commands.generate import generate
 from softstore.commands.info import info
 from softstore.commands.show import show
-from softstore.errors import SoftstoreError
+from softstore.errors import MissingDependencyError, SoftstoreError
 
 ENTRY_POINTS = "softstore.commands"
 BAD_INPUT = 2
@@ -31,7 +31,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     commands: dict[str, Any] = {"generate": generate, "info": info, "show": show}
-    commands |= {point.name: point.load() for point in entry_points(group=ENTRY_POINTS)}
+    commands |= {point.name: _load(point) for point in entry_points(group=ENTRY_POINTS)}
     for name in sorted(commands, key=_order):
         command = commands[name]
         if isinstance(command, typer.Typer):
@@ -52,6 +52,22 @@ def main() -> None:
     except KeyboardInterrupt:
         Console(stderr=True).print("Interrupted.")
         sys.exit(INTERRUPTED)
+
+
+def _load(point: EntryPoint) -> Any:
+    """The sub-command, or one that says what to install where an extra is missing."""
+    try:
+        return point.load()
+    except ModuleNotFoundError as error:
+        missing = error.name
+
+    def unavailable() -> None:
+        raise MissingDependencyError(
+            f"`softstore {point.name}` needs {missing}, which is not installed: pip install 'softstore[all]'."
+        )
+
+    unavailable.__doc__ = f"Not installed: needs {missing} (pip install 'softstore[all]')."
+    return unavailable
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -65,7 +65,7 @@ class Corpus:
             raise NotFoundError(f"{self.url} has no utterance {utterance_id!r}.")
         return Utterance(self.frames, self.manifest.row(utterance_id))
 
-    def scan(self, **equals: Any) -> Iterator[Utterance]:
+    def scan(self, /, **equals: Any) -> Iterator[Utterance]:
         """Utterances in stored order whose manifest columns equal the given values (``split="train"``)."""
         for batch in self.manifest.where(**equals).to_batches(max_chunksize=4096):
             for row in batch.to_pylist():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from softstore.errors import CorruptDataError, NotAStoreError, NotFoundError
+from softstore.errors import CorruptDataError, NotAStoreError, NotFoundError, StorageError
 from softstore.format import ROOT_METADATA, Attributes, manifest_part, shard_object
 from softstore.manifest import Manifest, ManifestPart
 from softstore.sharding import ShardIndex, index_bytes
@@ -73,10 +73,7 @@ class Frames:
         shard, row = divmod(first_frame, self.attributes.shard_frames)
         first, last = row // chunk_frames, (row + num_frames - 1) // chunk_frames
         index = self._index(shard_object(track, spec, shard))
-        try:
-            data = self.storage.get_range(index.name, *index.span(first, last))
-        except NotFoundError as error:
-            raise self._missing(index.name) from error
+        data = self._bytes(index.name, *index.span(first, last))
         rows = index.decode(data, first, last, (chunk_frames, *width), dtype)
         start = row - first * chunk_frames
         return rows[start : start + num_frames]
@@ -85,22 +82,32 @@ class Frames:
         index = self._indexes.get(name)
         if index is None:
             length = index_bytes(self.attributes.shard_frames, self.attributes.chunk_frames)
-            entry = self.manifest.objects.get(name)
-            if entry is None:
-                raise CorruptDataError(f"No manifest part of {self.storage.url} lists {name}.")
-            try:
-                data = self.storage.get_range(name, entry.size - length, length)
-            except NotFoundError as error:
-                raise self._missing(name) from error
-            index = ShardIndex.parse(data, f"{name}")
+            index = ShardIndex.parse(self._bytes(name, self._size(name) - length, length), name)
             with self._lock:
                 self._indexes[name] = index
         return index
 
-    def _missing(self, name: str) -> CorruptDataError:
-        return CorruptDataError(
-            f"{name} is missing in {self.storage.url}, although its manifest part lists it."
-        )
+    def _size(self, name: str) -> int:
+        entry = self.manifest.objects.get(name)
+        if entry is None:
+            raise CorruptDataError(f"No manifest part of {self.storage.url} lists {name}.")
+        return entry.size
+
+    def _bytes(self, name: str, start: int, length: int) -> memoryview:
+        try:
+            return self.storage.get_range(name, start, length)
+        except NotFoundError as error:
+            raise CorruptDataError(
+                f"{name} is missing in {self.storage.url}, although its manifest part lists it."
+            ) from error
+        except StorageError as error:
+            # Storages refuse a range beyond an object's end in many words: ask for its size instead.
+            size, expected = self.storage.size(name), self._size(name)
+            if size == expected:
+                raise
+            raise CorruptDataError(
+                f"{name} in {self.storage.url} has {size} bytes where its manifest part says {expected}."
+            ) from error
 
 
 def read_attributes(storage: Storage) -> Attributes:

@@ -123,7 +123,7 @@ class Manifest:
         """One utterance's columns; KeyError if it is not there."""
         return next(iter(self.table.slice(self._rows[utterance_id], 1).to_pylist()))
 
-    def where(self, **equals: Any) -> pa.Table:
+    def where(self, /, **equals: Any) -> pa.Table:
         """The rows whose columns equal all of the given values.
 
         Raises:

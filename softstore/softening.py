@@ -18,14 +18,20 @@ CERTIFICATE_TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
 """Temperatures at which every store is measured."""
 
 
+LOWEST_TEMPERATURE = 0.01
+"""Below it log p / T leaves float32, and every distribution is one-hot anyway."""
+
+
 def check_temperature(temperature: float) -> float:
     """``temperature`` itself.
 
     Raises:
-        InvalidInputError: it is not a finite number above 0.
+        InvalidInputError: it is not a finite number of at least `LOWEST_TEMPERATURE`.
     """
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise InvalidInputError(f"The temperature must be a finite number above 0, not {temperature}.")
+    if not (math.isfinite(temperature) and temperature >= LOWEST_TEMPERATURE):
+        raise InvalidInputError(
+            f"The temperature must be a finite number of at least {LOWEST_TEMPERATURE}, not {temperature}."
+        )
     return temperature
 
 

@@ -141,7 +141,7 @@ def open_storage(url: str | os.PathLike[str], *, token: str | None = None, writa
         return Storage(
             text.rstrip("/"),
             HTTPStore.from_url(
-                text.rstrip("/") + "/",
+                text.rstrip("/"),
                 client_options={
                     "timeout": REQUEST_TIMEOUT,
                     "allow_http": parts.scheme == "http",

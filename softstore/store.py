@@ -57,7 +57,7 @@ class Store:
             raise NotFoundError(f"{self.url} has no utterance {utterance_id!r}.")
         return StoredUtterance(self.frames, self.manifest.row(utterance_id), self.codec)
 
-    def scan(self, **equals: Any) -> Iterator[StoredUtterance]:
+    def scan(self, /, **equals: Any) -> Iterator[StoredUtterance]:
         """Utterances in stored order whose manifest columns equal the given values (``split="train"``)."""
         for batch in self.manifest.where(**equals).to_batches(max_chunksize=4096):
             for row in batch.to_pylist():

@@ -28,8 +28,8 @@ router = APIRouter(prefix="/v1/stores/{store}/objects", tags=["objects"])
 IMMUTABLE = "public, max-age=31536000, immutable"
 CHANGES = "no-cache"
 
-_SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
-_PATH = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
+_SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}"
+_PATH = re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{0,9}}")
 """What objects are called: no encoded characters, no backslashes, no empty, hidden or parent segments."""
 
 _MEDIA_TYPES = {".json": "application/json", ".parquet": "application/vnd.apache.parquet"}
@@ -86,7 +86,7 @@ def get_object(
 
     Published shards never change and may be cached for ever; `zarr.json` changes as a store grows.
     """
-    # Object stores' HTTP clients double the slash when their URL ends in one.
+    # Some HTTP clients double the slash when their URL ends in one.
     found = _find(served.current(), path.removeprefix("/"))
     headers = found.headers()
     if matches(request.headers.get("if-none-match"), found.etag):
@@ -109,7 +109,7 @@ def get_object(
 
 def _find(store: Store, path: str) -> _Object:
     storage = store.frames.storage
-    if not _PATH.fullmatch(path) or not _inside(storage, path):
+    if not _PATH.fullmatch(path) or not _reachable(storage, path):
         raise NotFoundError(f"There is no object {path!r}.")
     if any(path.startswith(f"{track}/c/") for track in store.attributes.tracks):
         return _shard_object(store, path)
@@ -129,12 +129,13 @@ def _shard_object(store: Store, path: str) -> _Object:
     return _Object(path, size, read, _etag(size, entry.crc32c), IMMUTABLE)
 
 
-def _inside(storage: Storage, path: str) -> bool:
-    """Whether ``path`` stays inside a local store when its symbolic links are followed."""
+def _reachable(storage: Storage, path: str) -> bool:
+    """Whether ``path`` is a file inside a local store when its symbolic links are followed."""
     if not isinstance(storage.backend, LocalStore):
         return True
     root = Path(storage.url).resolve()
-    return (root / path).resolve().is_relative_to(root)
+    target = (root / path).resolve()
+    return target.is_relative_to(root) and target.is_file()
 
 
 def _range_header(request: Request, etag: str | None) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from fastapi import APIRouter, Request
 
 from api.catalogue import Served, ServedStore, catalogue, is_complete
@@ -11,7 +9,7 @@ from api.models import StoreDetail, StoreList, StoreSummary
 from api.paths import store_href
 from api.problems import problem_of, problems
 from softstore.errors import SoftstoreError
-from softstore.manifest import Manifest
+from softstore.inventory import inventory
 
 router = APIRouter(prefix="/v1/stores", tags=["stores"])
 
@@ -34,7 +32,7 @@ def get_store(request: Request, served: Served) -> StoreDetail:
         complete=is_complete(store),
         attributes=store.attributes,
         certificate=store.certificate(),
-        track_bytes=_track_bytes(store.manifest),
+        track_bytes=inventory(store.frames).track_bytes,
         links={"self": href, "utterances": f"{href}/utterances", "objects": f"{href}/objects"},
     )
 
@@ -56,10 +54,3 @@ def _summary(request: Request, served: ServedStore) -> StoreSummary:
         problem=problem,
         links={"self": store_href(request, served.name)},
     )
-
-
-def _track_bytes(manifest: Manifest) -> dict[str, int]:
-    sizes: Counter[str] = Counter()
-    for path, entry in manifest.objects.items():
-        sizes[path.partition("/c/")[0]] += entry.size
-    return dict(sizes)

@@ -66,7 +66,7 @@ class TopK:
         }
 
     def encode(self, log_posteriors: Tensor) -> dict[str, NDArray[np.generic]]:
-        blocks = [self._encode_block(block) for block in log_posteriors.split(_BLOCK_FRAMES)]
+        blocks = [self._encode_block(block) for block in torch.split(log_posteriors, _BLOCK_FRAMES)]
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
     def _encode_block(self, log_posteriors: Tensor) -> dict[str, NDArray[np.generic]]:

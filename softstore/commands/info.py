@@ -57,7 +57,7 @@ def print_info(opened: Store | Corpus, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    if attributes.complete is None:
+    if held.shards < attributes.shards:
         console.print(f"[yellow]Unfinished: {held.shards} of {attributes.shards} shards are published.[/]")
     console.print(_splits(held.splits), _tracks(held.track_bytes, max(held.frames, 1)))
     if isinstance(opened, Store):

@@ -114,10 +114,12 @@ def test_a_flipped_byte_is_an_error_that_names_the_object_and_others_still_read(
 
 def test_a_truncated_object_is_an_error(own_store: Store) -> None:
     path = Path(own_store.url) / "targets/tail/c/0/0"
-    path.write_bytes(path.read_bytes()[:-10])
-    errors, _ = damaged_and_whole(open_store(own_store.url))
-    assert errors
-    assert all("targets/tail/c/0/0" in str(error) for error in errors)
+    for size in (path.stat().st_size - 10, 20, 0):
+        path.write_bytes(path.read_bytes()[:size])
+        errors, _ = damaged_and_whole(open_store(own_store.url))
+        assert errors
+        assert all(isinstance(error, CorruptDataError) for error in errors)
+        assert all("targets/tail/c/0/0" in str(error) for error in errors)
 
 
 def test_a_manifest_part_that_a_finished_run_had_published_cannot_vanish_unnoticed(own_store: Store) -> None:

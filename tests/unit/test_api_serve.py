@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from api.cli import named_stores
-from softstore.errors import InvalidInputError
+from api.cli import named_stores, serve
+from softstore.errors import InvalidInputError, MissingDependencyError
 
 
 def test_a_name_is_given_or_is_the_last_segment() -> None:
@@ -24,3 +26,9 @@ def test_a_name_is_given_or_is_the_last_segment() -> None:
 def test_a_name_twice_or_none(arguments: list[str]) -> None:
     with pytest.raises(InvalidInputError, match="write NAME=PATH_OR_URL"):
         named_stores(arguments)
+
+
+def test_without_its_dependencies_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(MissingDependencyError, match=r"needs uvicorn, .* pip install 'softstore\[api\]'"):
+        serve(["store"])
