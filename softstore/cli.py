@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from softstore import __version__
 from softstore.commands.generate import generate
@@ -22,9 +23,15 @@ INTERRUPTED = 130
 _PATH_OF_THE_DATA = ("corpus", "teacher", "generate", "info", "show", "serve", "train", "evaluate", "demo")
 
 
+class _InTheOrderOfTheJourney(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_order)
+
+
 def build() -> typer.Typer:
-    """The whole command, with every sub-command that is installed, in the order the data takes."""
+    """The whole command, with every sub-command that is installed."""
     app = typer.Typer(
+        cls=_InTheOrderOfTheJourney,
         no_args_is_help=True,
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
@@ -32,8 +39,7 @@ def build() -> typer.Typer:
     )
     commands: dict[str, Any] = {"generate": generate, "info": info, "show": show}
     commands |= {point.name: _load(point) for point in entry_points(group=ENTRY_POINTS)}
-    for name in sorted(commands, key=_order):
-        command = commands[name]
+    for name, command in commands.items():
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:

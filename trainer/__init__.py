@@ -1,0 +1,1 @@
+"""Everything that learns: corpora, senones, teachers, students, and the training loop."""

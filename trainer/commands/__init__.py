@@ -1,0 +1,1 @@
+"""The trainer's sub-commands; one file each."""

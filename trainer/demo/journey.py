@@ -1,0 +1,155 @@
+"""From audio to students trained on stored soft targets, step by step, by the public commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import softstore
+from softstore.commands.info import describe
+from trainer.demo.paper import TABLE_1
+from trainer.demo.questions import Answer, ask
+from trainer.demo.report import write_report
+from trainer.demo.steps import STUDENTS, run, serving
+
+ASKED_FRAMES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model of the table; frame accuracies in per cent, the paper's beside ours."""
+
+    name: str
+    title: str
+    targets: str
+    fa_train: float
+    fa_cv: float
+    paper_fa_train: float
+    paper_fa_cv: float
+    epochs: int
+    seconds: float
+    curve: list[float]
+
+
+def travel(out: Path, corpus_arguments: Sequence[str], console: Console) -> None:
+    """Make the whole journey below ``out``; finished steps of an earlier call are not done again.
+
+    Raises:
+        SoftstoreError: a step failed; what it said is on the terminal.
+    """
+    started = time.monotonic()
+    corpus, teacher, store = out / "corpus", out / "teacher", out / "store"
+    commands: list[str] = []
+
+    def step(*arguments: str | Path) -> None:
+        words = [str(argument) for argument in arguments]
+        commands.append(shlex.join(words))
+        run(console, *words)
+
+    step("corpus", "make", *corpus_arguments, "--out", corpus)
+    step("teacher", "train", corpus, "--out", teacher, "--preset", "demo")
+    step("generate", corpus, "--teacher", teacher, "--store", store)
+    utterance_id = _longest_cv_utterance(store)
+    with serving(console, store) as url:
+        commands.append(f"serve demo={store} --port 0")
+        answers = ask(url, utterance_id, ASKED_FRAMES)
+        _print_answers(answers, console)
+        for student in STUDENTS:
+            place = out / "students" / student.name
+            step("train", "--store", f"{url}/objects", "--out", place, "--preset", "demo", *student.arguments)
+    for model in (teacher, *(out / "students" / student.name for student in STUDENTS)):
+        step("evaluate", "--model", model, "--store", store, "--json", model / "evaluation.json")
+    summary = _summary(out, utterance_id, answers, commands, time.monotonic() - started)
+    (out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False))
+    write_report(out, summary)
+    _print_table(summary, console)
+    console.print(f"\nThe report: {out / 'report.html'}", highlight=False)
+
+
+def _longest_cv_utterance(store: Path) -> str:
+    table = softstore.open(store).manifest.where(split="cv").sort_by([("num_frames", "descending")])
+    return str(table["utterance_id"][0])
+
+
+def _summary(
+    out: Path, utterance_id: str, answers: list[Answer], commands: list[str], seconds: float
+) -> dict[str, Any]:
+    store = softstore.open(out / "store")
+    described = describe(store)
+    students = [
+        _row(out / "students" / student.name, student.name, student.title, student.targets)
+        for student in STUDENTS
+    ]
+    rows = [_row(out / "teacher", "teacher", "DNN", "hard"), *students]
+    return {
+        "corpus_name": described["corpus"]["name"],
+        "class_count": store.class_count,
+        "hours": described["hours"],
+        "cores": os.cpu_count(),
+        "seconds_total": seconds,
+        "table": [asdict(row) for row in rows],
+        "store": described,
+        "utterance_id": utterance_id,
+        "utterance_text": store[utterance_id].text,
+        "service": [answer.to_json() for answer in answers],
+        "commands": commands,
+        "created_by": described["created_by"],
+    }
+
+
+def _row(model: Path, name: str, title: str, targets: str) -> Row:
+    splits = json.loads((model / "evaluation.json").read_text())["splits"]
+    epochs = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    return Row(
+        name=name,
+        title=title,
+        targets=targets,
+        fa_train=splits["train"]["frame_accuracy"],
+        fa_cv=splits["cv"]["frame_accuracy"],
+        paper_fa_train=TABLE_1[title].fa_train,
+        paper_fa_cv=TABLE_1[title].fa_cv,
+        epochs=len(epochs),
+        seconds=sum(epoch["seconds"] for epoch in epochs),
+        curve=[epoch["fa_cv"] for epoch in epochs],
+    )
+
+
+def _print_answers(answers: list[Answer], console: Console) -> None:
+    console.print(f"\nAsked: GET {answers[0].url}", highlight=False, soft_wrap=True)
+    table = Table("T")
+    for heading in ("mean top posterior", "mean entropy", "JSON bytes", "npy bytes"):
+        table.add_column(heading, justify="right")
+    for answer in answers:
+        table.add_row(
+            f"{answer.temperature:g}",
+            f"{answer.mean_top1:.3f}",
+            f"{answer.mean_entropy:.2f} nats",
+            f"{answer.json_bytes:,}",
+            f"{answer.npy_bytes:,}",
+        )
+    console.print(table)
+
+
+def _print_table(summary: Mapping[str, Any], console: Console) -> None:
+    table = Table("model", "targets", title="\nFrame accuracy, %", title_justify="left")
+    for heading in ("train", "CV", "paper: train", "paper: CV", "epochs", "seconds"):
+        table.add_column(heading, justify="right")
+    for row in summary["table"]:
+        accuracies = (row["fa_train"], row["fa_cv"], row["paper_fa_train"], row["paper_fa_cv"])
+        numbers = [f"{value:.1f}" for value in accuracies]
+        table.add_row(row["title"], row["targets"], *numbers, str(row["epochs"]), f"{row['seconds']:.0f}")
+    console.print(table)
+    sizes = summary["store"]["track_bytes"]
+    frames = summary["store"]["frames"]
+    where = ", ".join(f"{track} {size / frames:.0f}" for track, size in sizes.items())
+    console.print(f"Bytes a frame in the store: {where}.", highlight=False)
+    console.print(f"Everything took {summary['seconds_total']:.0f} s.", highlight=False)
