@@ -1,10 +1,10 @@
 """softstore: a teacher's posteriors, generated once, stored small and certified, read at any temperature.
 
-    import softstore
+import softstore
 
-    store = softstore.open("runs/demo/store")          # or s3://…, http(s)://…
-    utterance = store["cv-0001"]
-    utterance.posteriors(temperature=2.0)              # (frames, classes), float32, rows sum to 1
+store = softstore.open("runs/demo/store")          # or s3://…, http(s)://…
+utterance = store["cv-0001"]
+utterance.posteriors(temperature=2.0)              # (frames, classes), float32, rows sum to 1
 """
 
 from __future__ import annotations

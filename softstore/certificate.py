@@ -23,7 +23,7 @@ _BLOCK_FRAMES = 128
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Divergence of a run of frames.
+    """Divergence of one utterance's frames.
 
     Attributes:
         kl: by temperature, shape (frames,), float32, nats.
@@ -33,12 +33,12 @@ class Measurement:
     kl: dict[float, NDArray[np.float32]]
     entropy: NDArray[np.float32]
 
-    def columns(self, start: int, stop: int) -> dict[str, float]:
-        """The manifest columns of the utterance in frames ``start`` … ``stop``."""
-        columns = {"entropy": float(self.entropy[start:stop].mean())}
+    def columns(self) -> dict[str, float]:
+        """The utterance's manifest columns."""
+        columns = {"entropy": float(self.entropy.mean())}
         for temperature, kl in self.kl.items():
-            columns[f"mean_kl_t{temperature:g}"] = float(kl[start:stop].mean())
-            columns[f"max_kl_t{temperature:g}"] = float(kl[start:stop].max())
+            columns[f"mean_kl_t{temperature:g}"] = float(kl.mean())
+            columns[f"max_kl_t{temperature:g}"] = float(kl.max())
         return columns
 
     def histogram(self) -> dict[str, list[int]]:

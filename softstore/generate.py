@@ -13,17 +13,14 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from softstore import format as layout
-from softstore.certificate import measure
 from softstore.codecs import Codec
 from softstore.corpus import Corpus
 from softstore.errors import ConflictError, InvalidInputError, NotAStoreError
 from softstore.format import Attributes
 from softstore.frames import read_attributes, read_manifest_parts
+from softstore.inference import EncodedUtterance, Inference
 from softstore.manifest import Manifest
 from softstore.planner import ShardPlan, plan_shards
 from softstore.softening import CERTIFICATE_TEMPERATURES
@@ -86,8 +83,14 @@ def generate(
     total = sum(plan.frames for plan in plans)
     done = 0
     writer.allocate(max((plan.shard + 1 for plan in plans), default=0))
+    inference = Inference(corpus, teacher, codec, tuple(writer.attributes.certificate_temperatures))
     for plan in plans:
-        done = _write_shard(writer, corpus, teacher, codec, plan, lambda now: progress(now, total), done)
+        finished = []
+        for utterance in inference.run(plan.utterance_ids):
+            finished.append(utterance)
+            done += utterance.frames
+            progress(done, total)
+        _publish(writer, plan, finished)
     if plans or writer.attributes.complete is None:
         writer.finish(Manifest(read_manifest_parts(storage, writer.attributes.shards)))
     return Summary(len(missing), total, len(plans), len(published), time.monotonic() - started)
@@ -175,54 +178,15 @@ def _check_same_features(corpus: Corpus, published: Manifest) -> None:
             )
 
 
-def _write_shard(
-    writer: Writer,
-    corpus: Corpus,
-    teacher: Teacher,
-    codec: Codec,
-    plan: ShardPlan,
-    progress: Callable[[int], None],
-    done: int,
-) -> int:
-    """Compute and publish one shard; the frames done afterwards."""
-    attributes = writer.attributes
-    pieces: dict[str, list[NDArray[np.generic]]] = {track: [] for track in attributes.tracks}
-    rows = []
-    kl_counts: dict[str, NDArray[np.int64]] = {}
-    for utterance_id in plan.utterance_ids:
-        utterance = corpus[utterance_id]
-        log_posteriors = _infer(teacher, utterance.features(), utterance_id)
-        encoded = codec.encode(log_posteriors)
-        measured = measure(codec, encoded, log_posteriors, attributes.certificate_temperatures)
-        for track in corpus.attributes.tracks:
-            pieces[track].append(utterance.read(track))
-        for name, array in encoded.items():
-            pieces[f"{layout.TARGETS}/{name}"].append(array)
-        columns = {name: value for name, value in utterance.row.items() if name not in _PLACED_BY_WRITER}
-        rows.append(columns | measured.columns(0, utterance.num_frames))
-        for temperature, counts in measured.histogram().items():
-            kl_counts[temperature] = kl_counts.get(temperature, 0) + np.asarray(counts)
-        done += utterance.num_frames
-        progress(done)
-    tracks = {track: np.concatenate(arrays) for track, arrays in pieces.items()}
-    histogram = {temperature: counts.tolist() for temperature, counts in kl_counts.items()}
-    writer.write_shard(plan.shard, rows, tracks, histogram)
-    return done
-
-
-_PLACED_BY_WRITER = {"shard", "first_frame", "features_crc32c"}
-
-
-def _infer(teacher: Teacher, features: NDArray[np.float32], utterance_id: str) -> Tensor:
-    with torch.inference_mode():
-        log_posteriors = teacher.log_posteriors(torch.from_numpy(features))
-    expected = (len(features), teacher.class_count)
-    if tuple(log_posteriors.shape) != expected:
-        raise InvalidInputError(
-            f"The teacher gave {tuple(log_posteriors.shape)} for {utterance_id!r} where {expected} was due."
-        )
-    if not bool(torch.isfinite(log_posteriors).all()):
-        raise InvalidInputError(
-            f"The teacher's output for {utterance_id!r} is not finite: repair the teacher, or leave it out."
-        )
-    return torch.log_softmax(log_posteriors.float(), dim=-1)
+def _publish(writer: Writer, plan: ShardPlan, utterances: list[EncodedUtterance]) -> None:
+    tracks = {
+        track: np.concatenate([utterance.tracks[track] for utterance in utterances])
+        for track in writer.attributes.tracks
+    }
+    histogram = {
+        temperature: np.sum(
+            [utterance.kl_histogram[temperature] for utterance in utterances], axis=0
+        ).tolist()
+        for temperature in utterances[0].kl_histogram
+    }
+    writer.write_shard(plan.shard, [utterance.row for utterance in utterances], tracks, histogram)

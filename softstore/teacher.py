@@ -15,7 +15,7 @@ ENTRY_POINTS = "softstore.teachers"
 
 
 class Teacher(Protocol):
-    """Maps features to posteriors, one utterance at a time."""
+    """Maps features to posteriors, one utterance at a time; several threads may ask at once."""
 
     @property
     def class_count(self) -> int: ...

@@ -73,5 +73,5 @@ def posteriorgram(posteriors: NDArray[np.float32], width: int) -> list[str]:
     edges = np.linspace(0, frames, min(width, frames) + 1).astype(int)[:-1]
     columns = np.maximum.reduceat(posteriors, edges, axis=0)
     # Square roots let a posterior of a few per cent be seen beside one near 1.
-    levels = np.ceil(np.sqrt(columns) * (len(SHADES) - 1)).astype(int)
+    levels = np.rint(np.sqrt(columns) * (len(SHADES) - 1)).astype(int)
     return ["".join(SHADES[level] for level in row) for row in levels.T]

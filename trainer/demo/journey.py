@@ -119,7 +119,7 @@ def _row(model: Path, name: str, title: str, targets: str) -> Row:
         paper_fa_cv=TABLE_1[title].fa_cv,
         epochs=len(epochs),
         seconds=sum(epoch["seconds"] for epoch in epochs),
-        curve=[epoch["fa_cv"] for epoch in epochs],
+        curve=[epoch["cv_accuracy"] for epoch in epochs],
     )
 
 

@@ -1,0 +1,1 @@
+"""Speed and size against peers in the same run: ``python -m benchmarks.NAME --json FILE [--quick]``."""
