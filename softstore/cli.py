@@ -18,7 +18,6 @@ from softstore.errors import MissingDependencyError, SoftstoreError
 
 ENTRY_POINTS = "softstore.commands"
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 _PATH_OF_THE_DATA = ("corpus", "teacher", "generate", "info", "show", "serve", "train", "evaluate", "demo")
 
@@ -53,11 +52,10 @@ def main() -> None:
     try:
         build()()
     except SoftstoreError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]Error:[/] {_plain(error)}")
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print("Error: ", style="bold red", end="")
+        console.print(str(error), markup=False, emoji=False)
         sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Interrupted.")
-        sys.exit(INTERRUPTED)
 
 
 def _load(point: EntryPoint) -> Any:
@@ -79,10 +77,6 @@ def _load(point: EntryPoint) -> Any:
 def _order(name: str) -> tuple[int, str]:
     known = name in _PATH_OF_THE_DATA
     return (_PATH_OF_THE_DATA.index(name) if known else len(_PATH_OF_THE_DATA)), name
-
-
-def _plain(error: SoftstoreError) -> str:
-    return str(error).replace("[", r"\[")
 
 
 def _version(wanted: bool) -> None:

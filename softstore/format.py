@@ -11,9 +11,9 @@ and rows left over at its end stay empty. A store's codec arrays are the tracks 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from softstore.codecs import TrackSpec
 from softstore.errors import FormatError, NotAStoreError
@@ -32,11 +32,12 @@ SHARD_FRAMES = 32_768
 CHUNK_FRAMES = 256
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Record(BaseModel):
+    # What a later release adds is kept when this one appends.
+    model_config = ConfigDict(frozen=True, extra="allow")
 
 
-class Complete(_Strict):
+class Complete(_Record):
     """What the last finished run left: everything up to here must be found, or bytes were lost."""
 
     shards: int
@@ -44,14 +45,14 @@ class Complete(_Strict):
     frames: int
 
 
-class Teacher(_Strict):
+class Teacher(_Record):
     """Who made the posteriors: a fingerprint that changes with its weights, and what to tell people."""
 
     fingerprint: str
     description: dict[str, Any] = Field(default_factory=dict)
 
 
-class Attributes(BaseModel):
+class Attributes(_Record):
     """``attributes.softstore`` of the root group.
 
     Attributes:
@@ -66,8 +67,6 @@ class Attributes(BaseModel):
         corpus: where the utterances come from.
         created_by: software and version.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     format: Literal[1] = 1
     kind: Literal["soft_targets", "corpus"]
@@ -85,6 +84,14 @@ class Attributes(BaseModel):
     corpus: dict[str, Any] = Field(default_factory=dict)
     created_by: str = ""
 
+    @model_validator(mode="after")
+    def _chunks_fill_shards(self) -> Self:
+        if self.shard_frames % self.chunk_frames:
+            raise ValueError(
+                f"shards of {self.shard_frames} frames cannot be cut into chunks of {self.chunk_frames}"
+            )
+        return self
+
     @classmethod
     def parse(cls, root: dict[str, Any], url: str) -> Attributes:
         """From a root ``zarr.json``.
@@ -93,7 +100,8 @@ class Attributes(BaseModel):
             NotAStoreError: it is a Zarr group, but not one of ours.
             FormatError: it is of a version this release does not know, or its attributes make no sense.
         """
-        found = root.get("attributes", {}).get(ATTRIBUTES_KEY) if root.get("zarr_format") == 3 else None
+        attributes = root.get("attributes") if root.get("zarr_format") == 3 else None
+        found = attributes.get(ATTRIBUTES_KEY) if isinstance(attributes, dict) else None
         if not isinstance(found, dict):
             raise NotAStoreError(
                 f"{url} is not a softstore store or corpus: its zarr.json has no softstore attributes."
@@ -107,8 +115,8 @@ class Attributes(BaseModel):
             return cls.model_validate(found)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise FormatError(f"The attributes of {url} are damaged: {where}: {first['msg']}.") from error
+            where = "".join(f"{part}: " for part in first["loc"])
+            raise FormatError(f"The attributes of {url} are damaged: {where}{first['msg']}.") from error
 
 
 def shard_object(track: str, spec: TrackSpec, shard: int) -> str:

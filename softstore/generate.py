@@ -37,7 +37,7 @@ class Summary:
 
     Attributes:
         utterances, frames, shards: written by this run.
-        present: utterances that were there before.
+        present: utterances of the corpus that were there before.
         seconds: wall-clock time of the run.
     """
 
@@ -73,12 +73,9 @@ def generate(
     writer = _open_or_create(storage, wanted)
     published = Manifest(read_manifest_parts(storage, writer.attributes.shards))
     _check_same_features(corpus, published)
-    lengths = zip(
-        corpus.manifest.table["utterance_id"].to_pylist(),
-        corpus.manifest.table["num_frames"].to_pylist(),
-        strict=True,
-    )
-    missing = [(name, frames) for name, frames in lengths if name not in published]
+    columns = corpus.manifest.table.select(["utterance_id", "num_frames"])
+    lengths = list(zip(*(column.to_pylist() for column in columns.columns), strict=True))
+    missing = [(utterance_id, frames) for utterance_id, frames in lengths if utterance_id not in published]
     plans = plan_shards(missing, writer.attributes.shard_frames, published.shards)
     total = sum(plan.frames for plan in plans)
     done = 0
@@ -91,9 +88,9 @@ def generate(
             done += utterance.frames
             progress(done, total)
         _publish(writer, plan, finished)
-    if plans or writer.attributes.complete is None:
-        writer.finish(Manifest(read_manifest_parts(storage, writer.attributes.shards)))
-    return Summary(len(missing), total, len(plans), len(published), time.monotonic() - started)
+    writer.finish(Manifest(read_manifest_parts(storage, writer.attributes.shards)) if plans else published)
+    seconds = time.monotonic() - started
+    return Summary(len(missing), total, len(plans), len(lengths) - len(missing), seconds)
 
 
 def store_attributes(
@@ -102,9 +99,11 @@ def store_attributes(
     """The attributes of a new store of this teacher's posteriors over this corpus.
 
     Raises:
-        ConflictError: teacher and corpus do not have the same classes.
+        ConflictError: teacher and corpus do not have the same classes, or the corpus is unfinished.
     """
     source = corpus.attributes
+    if source.complete is None:
+        raise ConflictError(f"{corpus.url} is unfinished: run the command that makes it again first.")
     if teacher.class_count != corpus.class_count:
         raise ConflictError(
             f"The teacher has {teacher.class_count} classes, {corpus.url} has {corpus.class_count} senones: "
@@ -138,10 +137,11 @@ def _open_or_create(storage: Storage, wanted: Attributes) -> Writer:
         return create(storage, wanted)
     if found.kind != "soft_targets":
         raise NotAStoreError(f"{storage.url} is a corpus: choose another place for the soft targets.")
+    stored, now = _identity(found), _identity(wanted)
     differing = [
-        f"{name} (stored {_brief(getattr(found, name))}, now {_brief(getattr(wanted, name))})"
-        for name in ("class_count", "codec", "teacher", "features", "tracks", "frame_shift")
-        if getattr(found, name) != getattr(wanted, name)
+        f"{name} (stored {_brief(stored[name])}, now {_brief(now[name])})"
+        for name in stored
+        if stored[name] != now[name]
     ]
     if differing:
         raise ConflictError(
@@ -151,9 +151,15 @@ def _open_or_create(storage: Storage, wanted: Attributes) -> Writer:
     return Writer(storage, found)
 
 
+def _identity(attributes: Attributes) -> dict[str, Any]:
+    """What must not differ between two runs into one store; JSON values."""
+    identity = attributes.model_dump(
+        mode="json", include={"class_count", "codec", "features", "tracks", "frame_shift"}
+    )
+    return identity | {"teacher": attributes.teacher and attributes.teacher.fingerprint[:12]}
+
+
 def _brief(value: Any) -> str:
-    if isinstance(value, layout.Teacher):
-        return value.fingerprint[:12]
     text = str(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
 

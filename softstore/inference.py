@@ -62,9 +62,13 @@ class Inference:
             InvalidInputError: the teacher's output for one of them cannot be used.
         """
         # One utterance and one core a thread: torch's own threads would wait for each other at every small
-        # step of encoding and measuring.
-        with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(self._encode, utterance_ids)
+        # step of encoding and measuring. Setting their number in one thread changes it for threads to come.
+        before = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(_cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield from pool.map(self._encode, utterance_ids)
+        finally:
+            torch.set_num_threads(before)
 
     def _encode(self, utterance_id: str) -> EncodedUtterance:
         utterance = self.corpus[utterance_id]
@@ -79,14 +83,20 @@ class Inference:
     def _infer(self, features: NDArray[np.float32], utterance_id: str) -> Tensor:
         """log p at T = 1, checked and normalised: shape (frames, classes), float32."""
         with torch.inference_mode():
-            log_posteriors = self.teacher.log_posteriors(torch.from_numpy(features))
-        expected = (len(features), self.teacher.class_count)
-        if tuple(log_posteriors.shape) != expected:
-            raise InvalidInputError(
-                f"The teacher gave {tuple(log_posteriors.shape)} for {utterance_id!r}, not {expected}."
-            )
+            found = self.teacher.log_posteriors(torch.from_numpy(features))
+            expected = (len(features), self.teacher.class_count)
+            if tuple(found.shape) != expected:
+                raise InvalidInputError(
+                    f"The teacher gave {tuple(found.shape)} for {utterance_id!r}, not {expected}."
+                )
+            log_posteriors = torch.log_softmax(found.float(), dim=-1)
         if not bool(torch.isfinite(log_posteriors).all()):
             raise InvalidInputError(
-                f"The teacher's output for {utterance_id!r} is not finite: repair the teacher or leave it out."
+                f"The teacher's output for {utterance_id!r} is not finite: repair the teacher."
             )
-        return torch.log_softmax(log_posteriors.float(), dim=-1)
+        return log_posteriors
+
+
+def _cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

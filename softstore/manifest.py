@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from softstore.errors import CorruptDataError, InvalidInputError
@@ -97,7 +98,7 @@ class Manifest:
         self.shards = sorted(parts)
         self.objects = {path: entry for shard in self.shards for path, entry in parts[shard].objects.items()}
         self.table = (
-            pa.concat_tables([parts[shard].utterances for shard in self.shards], promote_options="default")
+            pa.concat_tables([parts[shard].utterances for shard in self.shards], promote_options="permissive")
             if parts
             else pa.table({name: pa.array([], kind) for name, kind in PLACEMENT.items()})
         )
@@ -135,7 +136,12 @@ class Manifest:
                 raise InvalidInputError(
                     f"There is no manifest column {column!r}; there are {', '.join(table.column_names)}."
                 )
-            table = table.filter(pa.compute.equal(table[column], value))
+            try:
+                table = table.filter(pc.equal(table[column], value))
+            except pa.ArrowException as error:
+                raise InvalidInputError(
+                    f"The manifest column {column!r} holds {table[column].type}, which {value!r} is not."
+                ) from error
         return table
 
     def kl_histogram(self, temperature: float) -> list[int]:

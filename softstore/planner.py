@@ -29,10 +29,14 @@ def plan_shards(
         taken: shards that are published already.
 
     Raises:
-        InvalidInputError: an utterance without frames, or longer than a shard.
+        InvalidInputError: an utterance without frames, longer than a shard, or there twice.
     """
     packed: list[tuple[list[str], int]] = []
+    seen: set[str] = set()
     for utterance_id, frames in lengths:
+        if utterance_id in seen:
+            raise InvalidInputError(f"Utterance {utterance_id!r} is there twice: give each its own id.")
+        seen.add(utterance_id)
         if frames < 1:
             raise InvalidInputError(f"Utterance {utterance_id!r} has no frames: leave it out of the corpus.")
         if frames > shard_frames:

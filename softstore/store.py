@@ -8,8 +8,8 @@ from typing import Any
 
 from softstore.certificate import StoreCertificate, store_certificate
 from softstore.codecs import codec_from_config
-from softstore.errors import NotAStoreError, NotFoundError
-from softstore.format import Attributes
+from softstore.errors import FormatError, NotAStoreError, NotFoundError
+from softstore.format import TARGETS, Attributes
 from softstore.frames import Frames
 from softstore.manifest import Manifest
 from softstore.storage import open_storage
@@ -27,6 +27,11 @@ class Store:
             raise NotAStoreError(f"{frames.storage.url} is a corpus, not a store: it holds no soft targets.")
         self.frames = frames
         self.codec = codec_from_config(frames.attributes.codec or {})
+        needed = self.codec.tracks(frames.attributes.class_count)
+        if any(frames.attributes.tracks.get(f"{TARGETS}/{name}") != spec for name, spec in needed.items()):
+            raise FormatError(
+                f"The attributes of {frames.storage.url} are damaged: tracks do not fit the codec."
+            )
 
     @property
     def url(self) -> str:

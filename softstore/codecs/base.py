@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 
@@ -15,8 +16,8 @@ from torch import Tensor
 class TrackSpec:
     """One per-frame array: its NumPy dtype name and its width (None: one number a frame)."""
 
-    dtype: str
-    width: int | None = None
+    dtype: Literal["uint8", "uint16", "int32", "float16", "float32"]
+    width: Annotated[int, Field(gt=0)] | None = None
 
 
 class Codec(Protocol):

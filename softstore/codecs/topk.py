@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,12 +44,15 @@ class TopK:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise InvalidInputError(f"topk keeps at least one class, not {self.k}.")
+        falling = all(left > right for left, right in pairwise((*self.betas, 0.0)))
+        if not self.betas or not falling:
+            raise InvalidInputError(f"topk needs falling values of β above 0, not {self.betas}.")
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TopK:
         try:
             return cls(int(config["k"]), tuple(float(beta) for beta in config["betas"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, InvalidInputError) as error:
             raise FormatError(f"The store's topk parameters are unreadable: {dict(config)!r}.") from error
 
     def config(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from softstore.corpus import Corpus
@@ -52,7 +53,7 @@ def print_info(opened: Store | Corpus, console: Console) -> None:
     held, attributes = inventory(opened.frames), opened.attributes
     what = "Soft targets" if isinstance(opened, Store) else "Corpus"
     console.print(
-        f"[bold]{what}[/] {opened.url}: {held.utterances:,} utterances, {held.frames:,} frames "
+        f"[bold]{what}[/] {escape(opened.url)}: {held.utterances:,} utterances, {held.frames:,} frames "
         f"({held.hours:.2f} h), {attributes.class_count:,} classes, {held.shards} shards",
         highlight=False,
         soft_wrap=True,
@@ -75,7 +76,7 @@ def _splits(splits: dict[str, Any]) -> Table:
     for heading in ("utterances", "speakers", "frames"):
         table.add_column(heading, justify="right")
     for name, size in splits.items():
-        table.add_row(name, f"{size.utterances:,}", f"{size.speakers:,}", f"{size.frames:,}")
+        table.add_row(escape(name), f"{size.utterances:,}", f"{size.speakers:,}", f"{size.frames:,}")
     return table
 
 

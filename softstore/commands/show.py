@@ -8,6 +8,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -39,15 +40,11 @@ def show(
     posteriors = utterance.posteriors(temperature, start, stop)
     mass = posteriors.mean(axis=0) if len(posteriors) else np.zeros(posteriors.shape[1], np.float32)
     heaviest = np.argsort(-mass)
-    entropy = (
-        float(-(posteriors * np.log(np.maximum(posteriors, 1e-30))).sum(axis=1).mean())
-        if len(posteriors)
-        else 0.0
-    )
+    surprise = -(posteriors * np.log(np.maximum(posteriors, 1e-30))).sum(axis=1)
     console.print(
-        f"[bold]{utterance.utterance_id}[/] · speaker {utterance.speaker} · {utterance.split} · "
-        f"frames {start} to {start + len(posteriors)} of {utterance.num_frames} · T = {temperature:g} · "
-        f"mean entropy {entropy:.2f} nats",
+        f"[bold]{escape(utterance.utterance_id)}[/] · speaker {escape(utterance.speaker)} · "
+        f"{escape(utterance.split)} · frames {start} to {start + len(posteriors)} of {utterance.num_frames}"
+        f" · T = {temperature:g} · mean entropy {surprise.sum() / max(len(posteriors), 1):.2f} nats",
         highlight=False,
     )
     console.print(Text(utterance.text, style="italic"))

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from softstore import Corpus, Store
 from softstore.cli import build
 from softstore.errors import SoftstoreError
+from tests.samples import make_corpus, make_store
 
 COMMANDS = ["corpus", "teacher", "generate", "info", "show", "serve", "train", "evaluate", "demo"]
 
@@ -21,7 +22,7 @@ def softstore(*arguments: str | Path) -> Result:
 
 def test_help_lists_every_command_in_the_order_of_the_journey() -> None:
     found = softstore("--help").output
-    positions = [found.index(f" {command} ") for command in COMMANDS]
+    positions = [found.index(f"│ {command} ") for command in COMMANDS]
     assert positions == sorted(positions)
 
 
@@ -103,3 +104,12 @@ def test_show_draws_one_utterance(store: Store) -> None:
     assert "T = 2" in found.output
     assert "█" in found.output or "▓" in found.output
     assert isinstance(softstore("show", store.url, "zebra").exception, SoftstoreError)
+
+
+def test_what_looks_like_markup_is_shown_as_it_is(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus[bold]", {"a[b]c": 10, "u[/x]": 10})
+    store = make_store(tmp_path / "store[/]", corpus)
+    assert "a[b]c" in softstore("show", store.url, "a[b]c").output
+    assert "u[/x]" in softstore("show", store.url, "u[/x]").output
+    assert "store[/]" in softstore("info", store.url).output.replace("\n", "")
+    assert "corpus[bold]" in softstore("corpus", "info", corpus.url).output.replace("\n", "")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from softstore.errors import ConflictError, InvalidInputError
 from softstore.generate import generate
 from softstore.softening import kl_divergence
 from softstore.storage import open_storage
+from softstore.writer import Writer
 from tests.samples import LENGTHS, LinearTeacher, make_corpus, make_store
 
 
@@ -118,19 +122,73 @@ def test_a_teacher_of_other_classes_is_refused(tmp_path: Path, corpus: Corpus) -
         run(corpus, tmp_path / "store", LinearTeacher(class_count=64))
 
 
+def test_a_run_that_is_resumed_with_fewer_utterances_ends_whole(tmp_path: Path, corpus: Corpus) -> None:
+    with pytest.raises(InvalidInputError):
+        run(corpus, tmp_path / "store", BrokenTeacher())
+    without = make_corpus(tmp_path / "less", {"a": 100, "b": 300, "c": 200})
+    run(without, tmp_path / "store")
+    assert set(without.manifest.table["utterance_id"].to_pylist()) <= set(
+        open_store(tmp_path / "store").manifest.table["utterance_id"].to_pylist()
+    )
+
+
+def test_an_append_killed_before_its_last_word_is_completed_by_the_next_run(tmp_path: Path) -> None:
+    first = make_corpus(tmp_path / "first", LENGTHS)
+    more = make_corpus(tmp_path / "more", LENGTHS | {"new": 77, "newer": 400})
+    run(first, tmp_path / "store")
+    root = tmp_path / "store" / "zarr.json"
+    run(more, tmp_path / "store")
+    last_word = json.loads(root.read_text())
+    attributes = last_word["attributes"]["softstore"]
+    grown = attributes["complete"]
+    attributes["complete"] = {"shards": 3, "utterances": len(LENGTHS), "frames": sum(LENGTHS.values())}
+    root.write_text(json.dumps(last_word))
+    assert run(more, tmp_path / "store") == 0
+    assert json.loads(root.read_text())["attributes"]["softstore"]["complete"] == grown
+
+
+def test_a_published_shard_is_never_touched_again(own_store: Store) -> None:
+    writer = Writer(own_store.frames.storage, own_store.attributes)
+    before = (Path(own_store.url) / "features/c/0/0").read_bytes()
+    assert not writer.write_shard(0, [], {})
+    assert (Path(own_store.url) / "features/c/0/0").read_bytes() == before
+
+
+def test_a_writer_that_knows_less_never_takes_room_away(own_store: Store) -> None:
+    stale = Writer(own_store.frames.storage, own_store.attributes.model_copy(update={"shards": 1}))
+    stale.allocate(2)
+    again = open_store(own_store.url)
+    assert again.attributes.shards == own_store.attributes.shards
+    assert len(again) == len(LENGTHS)
+    assert len(again["g"].posteriors()) == LENGTHS["g"]
+
+
+def test_an_unfinished_corpus_is_refused(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", LENGTHS)
+    writer = Writer(corpus.frames.storage, corpus.attributes)
+    writer.attributes = writer.attributes.model_copy(update={"complete": None})
+    writer.allocate(10)
+    with pytest.raises(ConflictError, match="is unfinished"):
+        run(Corpus.open(corpus.url), tmp_path / "store")
+
+
+@dataclass
 class BrokenTeacher(LinearTeacher):
-    """Says nan for the shortest utterance."""
+    """Says something else for the shortest utterance."""
+
+    factor: float = math.nan
 
     def log_posteriors(self, features: Tensor) -> Tensor:
         found = super().log_posteriors(features)
-        return found if len(found) > 1 else found * torch.nan
+        return found if len(found) > 1 else found.double() * self.factor
 
 
+@pytest.mark.parametrize("factor", [math.nan, math.inf, 1e300])
 def test_an_output_that_is_not_finite_names_the_utterance_and_keeps_what_was_finished(
-    tmp_path: Path, corpus: Corpus
+    tmp_path: Path, corpus: Corpus, factor: float
 ) -> None:
     with pytest.raises(InvalidInputError, match="'ü nicode' is not finite"):
-        run(corpus, tmp_path / "store", BrokenTeacher())
+        run(corpus, tmp_path / "store", BrokenTeacher(factor=factor))
     assert 0 < len(open_store(tmp_path / "store")) < len(LENGTHS)
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
-from softstore import Store
+from softstore import Corpus, Store
 from softstore import open as open_store
 from softstore.errors import (
+    ConflictError,
     CorruptDataError,
     InvalidInputError,
     NotAStoreError,
     NotFoundError,
     SoftstoreError,
 )
-from tests.samples import CLASSES, LENGTHS
+from softstore.storage import open_storage
+from softstore.writer import require_vacant
+from tests.samples import CLASSES, LENGTHS, make_store
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 1), (63, 65), (100, 300), (299, 300), (0, None)])
@@ -48,6 +52,8 @@ def test_scanning_filters_by_any_manifest_column(store: Store) -> None:
     assert [utterance.utterance_id for utterance in store.scan(snr_db=2.0)] == ["c"]
     with pytest.raises(InvalidInputError, match="no manifest column 'colour'"):
         next(store.scan(colour="red"))
+    with pytest.raises(InvalidInputError, match="'snr_db' holds double, which 'loud' is not"):
+        next(store.scan(snr_db="loud"))
 
 
 def test_an_utterance_that_is_not_there_is_named(store: Store) -> None:
@@ -55,16 +61,27 @@ def test_an_utterance_that_is_not_there_is_named(store: Store) -> None:
         store["zebra"]
 
 
-def test_places_that_are_no_store(tmp_path: Path, corpus: object) -> None:
+def test_places_that_are_no_store(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no directory"):
         open_store(tmp_path / "nowhere")
     with pytest.raises(NotAStoreError, match=r"no zarr\.json"):
         open_store(tmp_path)
-    (tmp_path / "zarr.json").write_text("{")
-    with pytest.raises(NotAStoreError, match="not JSON"):
-        open_store(tmp_path)
-    with pytest.raises(InvalidInputError, match="no URL softstore can open"):
-        open_store("ftp://host/store")
+    for text in ("{", "[]", "{}", '{"zarr_format": 3, "attributes": null}'):
+        (tmp_path / "zarr.json").write_text(text)
+        with pytest.raises(NotAStoreError, match=r"zarr\.json"):
+            open_store(tmp_path)
+        with pytest.raises(ConflictError, match="not empty"):
+            require_vacant(open_storage(tmp_path))
+    with pytest.raises(InvalidInputError, match="is a file"):
+        open_store(tmp_path / "zarr.json")
+    for url in ("ftp://host/store", "http://[", "http://", "s3://", "file://host/store"):
+        with pytest.raises(InvalidInputError, match="no URL softstore can open"):
+            open_store(url)
+
+
+def test_a_file_url_is_decoded(tmp_path: Path, corpus: Corpus) -> None:
+    store = make_store(tmp_path / "my store", corpus)
+    assert len(open_store(f"file://{quote(str(tmp_path / 'my store'))}")) == len(store)
 
 
 def damaged_and_whole(store: Store) -> tuple[list[SoftstoreError], list[str]]:

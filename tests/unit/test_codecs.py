@@ -94,7 +94,15 @@ def test_a_codec_is_rebuilt_from_its_parameters(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"name": "gzip"}, {"name": "topk"}, {"name": "topk", "k": "x", "betas": []}]
+    "config",
+    [
+        {},
+        {"name": "gzip"},
+        {"name": "topk"},
+        {"name": "topk", "k": "x", "betas": []},
+        {"name": "topk", "k": 4, "betas": []},
+        {"name": "topk", "k": 4, "betas": [0.5, 1]},
+    ],
 )
 def test_unknown_parameters_are_an_error(config: dict[str, Any]) -> None:
     with pytest.raises(FormatError):

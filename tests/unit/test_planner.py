@@ -22,6 +22,11 @@ def test_every_utterance_is_planned_once_in_order_and_fits(lengths: list[int], t
     assert not numbers or set(range(numbers[-1])) <= taken | set(numbers)
 
 
+def test_an_utterance_that_is_there_twice_is_named() -> None:
+    with pytest.raises(InvalidInputError, match="'u' is there twice"):
+        plan_shards([("u", 1), ("v", 1), ("u", 2)], 100)
+
+
 @pytest.mark.parametrize(("length", "sentence"), [(0, "has no frames"), (101, "--shard-frames")])
 def test_what_cannot_be_packed_is_named_with_the_remedy(length: int, sentence: str) -> None:
     with pytest.raises(InvalidInputError, match=f"'odd'.*{sentence}"):

@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from softstore.commands.info import info as store_info
@@ -66,7 +67,7 @@ def make(
     made_from = _source(source, data, profile, seed)
     storage = open_storage(out, writable=True)
     if is_complete(storage, made_from, senones):
-        console.print(f"Nothing to do: {out} is finished.", highlight=False)
+        console.print(f"Nothing to do: {escape(out)} is finished.", highlight=False)
     else:
         # The aligner tells of its passes in the log: all of them come before its first utterance.
         logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_log_handler(console)])
@@ -118,21 +119,22 @@ def _bar(console: Console) -> Progress:
 
 def _print(opened: Corpus, console: Console) -> None:
     print_info(opened, console)
-    labels = [utterance.labels() for utterance in opened.scan(split="train")]
-    frames = np.bincount(np.concatenate(labels), minlength=opened.class_count)
     described = opened.attributes.corpus
-    if opened.class_count < described["senones_wanted"]:
+    wanted = described.get("senones_wanted", opened.class_count)
+    if opened.class_count < wanted:
         console.print(
-            f"[yellow]{described['senones_wanted']:,} senones were asked for; "
-            f"the data supports {opened.class_count:,}.[/]",
+            f"[yellow]{wanted:,} senones were asked for; the data supports {opened.class_count:,}.[/]",
             highlight=False,
         )
+    frames = np.zeros(opened.class_count, np.int64)
+    for utterance in opened.scan(split="train"):
+        frames += np.bincount(utterance.labels(), minlength=opened.class_count)
     console.print(
         f"Senones: {opened.class_count:,}; training frames of each: "
         f"{frames.min():,} at least, {np.median(frames):,.0f} in the middle, {frames.max():,} at most.",
         highlight=False,
     )
-    rejected = described["rejected"]
+    rejected = described.get("rejected", [])
     console.print(f"Left out: {len(rejected)} utterances.", highlight=False)
     for entry in rejected:
-        console.print(f"  {entry['utterance_id']}: {entry['reason']}", highlight=False)
+        console.print(f"  {entry['utterance_id']}: {entry['reason']}", highlight=False, markup=False)

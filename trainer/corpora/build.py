@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from softstore.codecs import TrackSpec
-from softstore.errors import ConflictError, InvalidInputError, NotAStoreError
+from softstore.errors import ConflictError, InvalidInputError, NotAStoreError, NotFoundError
 from softstore.format import FEATURES, LABELS, SENONES, Attributes
 from softstore.frames import Frames, read_attributes
 from softstore.planner import ShardPlan, plan_shards
@@ -53,28 +55,25 @@ def build(
         InvalidInputError: the source yields nothing to train on.
     """
     wanted = {**source.description, "senones_wanted": senones}
-    unfinished = _unfinished(storage, wanted)
+    _check_place(storage, wanted)
     utterances, rejected = _collect(source, workers, progress)
     phones = (phone for found in source.lexicon.values() for reading in found for phone in reading)
     tree = _tie(utterances, phones, senones, progress)
+    lexicon = {word: [" ".join(phones) for phones in found] for word, found in source.lexicon.items()}
+    attributes = Attributes(
+        kind="corpus",
+        frame_shift=FRAME_SHIFT_MS / 1000,
+        class_count=tree.num_senones,
+        tracks=TRACKS,
+        features=FEATURE_DESCRIPTION,
+        corpus={**wanted, "rejected": [asdict(entry) for entry in rejected]},
+        created_by=f"softstore {version('softstore')}",
+    )
+    writer = _open_or_create(storage, attributes, {"tree": tree.to_json(), "lexicon": lexicon})
     plans = plan_shards(
         ((utterance.utterance_id, len(utterance.features)) for utterance in utterances),
-        Attributes.model_fields["shard_frames"].default,
+        attributes.shard_frames,
     )
-    writer = unfinished or create(
-        storage,
-        Attributes(
-            kind="corpus",
-            frame_shift=FRAME_SHIFT_MS / 1000,
-            class_count=tree.num_senones,
-            tracks=TRACKS,
-            features=FEATURE_DESCRIPTION,
-            corpus={**wanted, "rejected": [asdict(entry) for entry in rejected]},
-            created_by=f"softstore {version('softstore')}",
-        ),
-    )
-    lexicon = {word: [" ".join(phones) for phones in found] for word, found in source.lexicon.items()}
-    writer.put_json(SENONES, {"tree": tree.to_json(), "lexicon": lexicon})
     writer.allocate(len(plans))
     by_id = {utterance.utterance_id: utterance for utterance in utterances}
     for done, plan in enumerate(plans):
@@ -93,15 +92,37 @@ def is_complete(storage: Storage, source: Source, senones: int) -> bool:
     return found.complete is not None and _same(found, {**source.description, "senones_wanted": senones})
 
 
-def _unfinished(storage: Storage, wanted: dict[str, Any]) -> Writer | None:
+def _check_place(storage: Storage, wanted: dict[str, Any]) -> None:
+    """Before the long work: is there nothing yet, or an unfinished corpus of the same description?"""
     try:
         found = read_attributes(storage)
     except NotAStoreError:
         require_vacant(storage)
-        return None
-    if found.complete is None and _same(found, wanted):
-        return Writer(storage, found)
-    raise ConflictError(f"{storage.url} holds another corpus or store: choose another place, or remove it.")
+        return
+    if found.complete is not None or not _same(found, wanted):
+        raise ConflictError(
+            f"{storage.url} holds another corpus or store: choose another place, or remove it."
+        )
+
+
+def _open_or_create(storage: Storage, attributes: Attributes, senones: dict[str, Any]) -> Writer:
+    try:
+        found = read_attributes(storage)
+    except NotAStoreError:
+        writer = create(storage, attributes)
+        writer.put_json(SENONES, senones)
+        return writer
+    # Shards that are published already were labelled by the tree of that run.
+    same = found.class_count == attributes.class_count and found.corpus == attributes.corpus
+    with suppress(NotFoundError):
+        same = same and json.loads(storage.get(SENONES)) == senones
+    if not same:
+        raise ConflictError(
+            f"{storage.url} was begun from other speech or software: remove it and make it anew."
+        )
+    writer = Writer(storage, found)
+    writer.put_json(SENONES, senones)
+    return writer
 
 
 def _same(found: Attributes, wanted: dict[str, Any]) -> bool:

@@ -33,4 +33,6 @@ def fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     computer.accept_waveform(SAMPLE_RATE, samples)
     computer.input_finished()
     frames = [computer.get_frame(index) for index in range(computer.num_frames_ready)]
-    return np.stack(frames).astype(np.float32, copy=False) if frames else np.zeros((0, DIMENSIONS), np.float32)
+    return (
+        np.stack(frames).astype(np.float32, copy=False) if frames else np.zeros((0, DIMENSIONS), np.float32)
+    )

@@ -26,6 +26,7 @@ _PHONEME_EVENTS = 1
 _DO_NOT_EXIT = 0x8000
 _UTF8 = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
+_STOP = 1
 _EVENT_END_OF_LIST, _EVENT_PHONEME = 0, 7
 _SEPARATOR = "+"
 _STRESS_AND_LENGTH_MARKS = "',%="
@@ -111,17 +112,24 @@ def speak(sentence: str, delivery: Delivery) -> Speech:
     phonemes: list[str] = []
     starts: list[int] = []
 
+    failures: list[BaseException] = []
+
     def receive(samples: ctypes._Pointer[ctypes.c_short], count: int, events: ctypes._Pointer[_Event]) -> int:
-        if count > 0:
-            blocks.append(ctypes.string_at(samples, count * ctypes.sizeof(ctypes.c_short)))
-        position = 0
-        while (event := events[position]).type != _EVENT_END_OF_LIST:
-            if event.type == _EVENT_PHONEME:
-                # All eight bytes may be in use, without a terminator.
-                raw = ctypes.string_at(ctypes.addressof(event.id), ctypes.sizeof(_Identity))
-                phonemes.append(_bare(raw.split(b"\0")[0].decode()))
-                starts.append(event.sample)
-            position += 1
+        # ctypes would drop what is raised in here, an interrupt for one: it is raised again below.
+        try:
+            if count > 0:
+                blocks.append(ctypes.string_at(samples, count * ctypes.sizeof(ctypes.c_short)))
+            position = 0
+            while (event := events[position]).type != _EVENT_END_OF_LIST:
+                if event.type == _EVENT_PHONEME:
+                    # All eight bytes may be in use, without a terminator.
+                    raw = ctypes.string_at(ctypes.addressof(event.id), ctypes.sizeof(_Identity))
+                    phonemes.append(_bare(raw.split(b"\0")[0].decode()))
+                    starts.append(event.sample)
+                position += 1
+        except BaseException as error:
+            failures.append(error)
+            return _STOP
         return 0
 
     callback = _Callback(receive)
@@ -133,6 +141,8 @@ def speak(sentence: str, delivery: Delivery) -> Speech:
         library.espeak_SetParameter(_RANGE, delivery.pitch_range, 0)
         text = _spoken(sentence).encode()
         library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, _UTF8, None, None)
+    if failures:
+        raise failures[0]
     return Speech(np.frombuffer(b"".join(blocks), np.int16), tuple(phonemes), tuple(starts))
 
 
