@@ -11,7 +11,7 @@ demo: $(VENV)/demo
 	$(BIN)/softstore demo
 
 test: $(VENV)/dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -167,12 +167,12 @@ TEACHERS: dict[Preset, TeacherConfig] = {
 STUDENTS: dict[Preset, StudentConfig] = {
     Preset.PAPER: StudentConfig(),
     Preset.DEMO: StudentConfig(
-        cells=256,
-        projection=128,
+        cells=192,
+        projection=96,
         streams=32,
         epochs=5,
-        pretrain_epochs=4,
-        refining_rate=0.05,
+        pretrain_epochs=3,
+        refining_rate=0.1,
         sgd=SGDConfig(0.2),
         newbob=NewbobConfig(keep_epochs=2),
         threads=1,

@@ -31,6 +31,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Frames of a minibatch.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The first one; see below.")] = None,
+    keep_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs after which the rate is halved in any case.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed trains the same teacher.")] = None,
     token: Annotated[
         str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
@@ -54,6 +57,7 @@ def train(
     config = overridden(
         TEACHERS[preset],
         learning_rate,
+        keep_epochs,
         layers=layers,
         hidden=hidden,
         epochs=epochs,

@@ -35,6 +35,9 @@ def train(
         int | None, typer.Option(min=1, help="pretrain: at most so many with soft targets before.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The first one; see below.")] = None,
+    keep_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs after which the rate is halved in any case.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed trains the same student.")] = None,
     token: Annotated[
         str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
@@ -69,6 +72,7 @@ def train(
     config = overridden(
         STUDENTS[preset],
         learning_rate,
+        keep_epochs,
         targets=targets,
         temperature=temperature,
         alpha=alpha,

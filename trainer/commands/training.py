@@ -20,11 +20,15 @@ INTERRUPTED = 130
 Config = TypeVar("Config", TeacherConfig, StudentConfig)
 
 
-def overridden(config: Config, learning_rate: float | None, **options: Any) -> Config:
+def overridden(
+    config: Config, learning_rate: float | None, keep_epochs: int | None, **options: Any
+) -> Config:
     """A preset with the options that were given."""
     given = {name: value for name, value in options.items() if value is not None}
     if learning_rate is not None:
         given["sgd"] = replace(config.sgd, learning_rate=learning_rate)
+    if keep_epochs is not None:
+        given["newbob"] = replace(config.newbob, keep_epochs=keep_epochs)
     return replace(config, **given)
 
 

@@ -19,9 +19,10 @@ from softstore.commands.info import describe
 from trainer.demo.paper import TABLE_1
 from trainer.demo.questions import Answer, ask
 from trainer.demo.report import write_report
-from trainer.demo.steps import STUDENTS, run, serving
+from trainer.demo.steps import STORE_NAME, STUDENTS, run, run_side_by_side, serving
 
 ASKED_FRAMES = 300
+EVALUATION = "evaluation.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +49,38 @@ def travel(out: Path, corpus_arguments: Sequence[str], console: Console) -> None
     """
     started = time.monotonic()
     corpus, teacher, store = out / "corpus", out / "teacher", out / "store"
-    commands: list[str] = []
-
-    def step(*arguments: str | Path) -> None:
-        words = [str(argument) for argument in arguments]
-        commands.append(shlex.join(words))
-        run(console, *words)
-
-    step("corpus", "make", *corpus_arguments, "--out", corpus)
-    step("teacher", "train", corpus, "--out", teacher, "--preset", "demo")
-    step("generate", corpus, "--teacher", teacher, "--store", store)
+    students = {student.name: out / "students" / student.name for student in STUDENTS}
+    steps = [
+        ["corpus", "make", *corpus_arguments, "--out", str(corpus)],
+        ["teacher", "train", str(corpus), "--out", str(teacher), "--preset", "demo"],
+        ["generate", str(corpus), "--teacher", str(teacher), "--store", str(store)],
+    ]
+    for arguments in steps:
+        run(console, arguments)
     utterance_id = _longest_cv_utterance(store)
     with serving(console, store) as url:
-        commands.append(f"serve demo={store} --port 0")
         answers = ask(url, utterance_id, ASKED_FRAMES)
         _print_answers(answers, console)
-        for student in STUDENTS:
-            place = out / "students" / student.name
-            step("train", "--store", f"{url}/objects", "--out", place, "--preset", "demo", *student.arguments)
-    for model in (teacher, *(out / "students" / student.name for student in STUDENTS)):
-        step("evaluate", "--model", model, "--store", store, "--json", model / "evaluation.json")
+        taught = {
+            student.name: [
+                *("train", "--store", f"{url}/objects", "--out", str(students[student.name])),
+                *("--preset", "demo", *student.arguments.split()),
+            ]
+            for student in STUDENTS
+        }
+        run_side_by_side(console, taught)
+    judged = {
+        name: ["evaluate", "--model", str(model), "--store", str(store), "--json", str(model / EVALUATION)]
+        for name, model in {"teacher": teacher, **students}.items()
+    }
+    run_side_by_side(console, judged)
+    served = ["serve", f"{STORE_NAME}={store}", "--port", "0"]
+    commands = [shlex.join(words) for words in (*steps, served, *taught.values(), *judged.values())]
     summary = _summary(out, utterance_id, answers, commands, time.monotonic() - started)
     (out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False))
     write_report(out, summary)
     _print_table(summary, console)
-    console.print(f"\nThe report: {out / 'report.html'}", highlight=False)
+    console.print(f"\nThe report: {out / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _longest_cv_utterance(store: Path) -> str:
@@ -90,6 +98,7 @@ def _summary(
         for student in STUDENTS
     ]
     rows = [_row(out / "teacher", "teacher", "DNN", "hard"), *students]
+    rows.sort(key=lambda row: list(TABLE_1).index(row.title))
     return {
         "corpus_name": described["corpus"]["name"],
         "class_count": store.class_count,
@@ -107,7 +116,7 @@ def _summary(
 
 
 def _row(model: Path, name: str, title: str, targets: str) -> Row:
-    splits = json.loads((model / "evaluation.json").read_text())["splits"]
+    splits = json.loads((model / EVALUATION).read_text())["splits"]
     epochs = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
     return Row(
         name=name,
@@ -140,13 +149,13 @@ def _print_answers(answers: list[Answer], console: Console) -> None:
 
 
 def _print_table(summary: Mapping[str, Any], console: Console) -> None:
-    table = Table("model", "targets", title="\nFrame accuracy, %", title_justify="left")
-    for heading in ("train", "CV", "paper: train", "paper: CV", "epochs", "seconds"):
+    table = Table("model", title="\nFrame accuracy, %", title_justify="left")
+    for heading in ("TR", "CV", "paper TR", "paper CV", "epochs", "s"):
         table.add_column(heading, justify="right")
     for row in summary["table"]:
         accuracies = (row["fa_train"], row["fa_cv"], row["paper_fa_train"], row["paper_fa_cv"])
         numbers = [f"{value:.1f}" for value in accuracies]
-        table.add_row(row["title"], row["targets"], *numbers, str(row["epochs"]), f"{row['seconds']:.0f}")
+        table.add_row(row["title"], *numbers, str(row["epochs"]), f"{row['seconds']:.0f}")
     console.print(table)
     sizes = summary["store"]["track_bytes"]
     frames = summary["store"]["frames"]

@@ -31,7 +31,7 @@ PROFILES: dict[str, Profile] = {
     ),
     "mini": Profile(
         speakers={"train": 44, "cv": 8, "test": 8},
-        sentences={"train": 280, "cv": 42, "test": 28},
+        sentences={"train": 224, "cv": 42, "test": 28},
     ),
     "aurora4": Profile(
         speakers={"train": 83, "cv": 10, "test": 8},
@@ -39,4 +39,4 @@ PROFILES: dict[str, Profile] = {
         every_condition=True,
     ),
 }
-"""About one minute of speech, 37 minutes, and 30 hours (7137, 4620 and 4620 utterances)."""
+"""About one minute of speech, 30 minutes, and 30 hours (7137, 4620 and 4620 utterances)."""
