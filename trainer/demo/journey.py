@@ -57,7 +57,7 @@ def travel(out: Path, corpus_arguments: Sequence[str], console: Console) -> None
     ]
     for arguments in steps:
         run(console, arguments)
-    utterance_id = _longest_cv_utterance(store)
+    utterance_id = _clearest_cv_utterance(store)
     with serving(console, store) as url:
         answers = ask(url, utterance_id, ASKED_FRAMES)
         _print_answers(answers, console)
@@ -83,8 +83,9 @@ def travel(out: Path, corpus_arguments: Sequence[str], console: Console) -> None
     console.print(f"\nThe report: {out / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _longest_cv_utterance(store: Path) -> str:
-    table = softstore.open(store).manifest.where(split="cv").sort_by([("num_frames", "descending")])
+def _clearest_cv_utterance(store: Path) -> str:
+    """The one whose posteriors have the lowest entropy: there is most to see in it."""
+    table = softstore.open(store).manifest.where(split="cv").sort_by("entropy")
     return str(table["utterance_id"][0])
 
 
