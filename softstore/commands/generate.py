@@ -55,15 +55,14 @@ def generate(
         TextColumn("frames · {task.fields[speed]}"),
         TimeRemainingColumn(),
         console=console,
+        transient=True,
     )
     with bar:
-        task = bar.add_task("Generating", total=None, visible=False, speed="")
+        task = bar.add_task("Generating", total=None, speed="")
 
         def show(done: int, total: int) -> None:
             speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
-            bar.update(
-                task, visible=True, completed=done, total=total, speed=f"{speed:,.0f}/s" if speed else ""
-            )
+            bar.update(task, completed=done, total=total, speed=f"{speed:,.0f}/s" if speed else "")
 
         summary = run(
             source,
