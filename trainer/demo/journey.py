@@ -58,8 +58,9 @@ def travel(out: Path, corpus_arguments: Sequence[str], console: Console) -> None
     for arguments in steps:
         run(console, arguments)
     utterance_id = _clearest_cv_utterance(store)
+    asked_frames = min(ASKED_FRAMES, softstore.open(store)[utterance_id].num_frames)
     with serving(console, store) as url:
-        answers = ask(url, utterance_id, ASKED_FRAMES)
+        answers = ask(url, utterance_id, asked_frames)
         _print_answers(answers, console)
         taught = {
             student.name: [
