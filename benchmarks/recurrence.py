@@ -18,7 +18,7 @@ from trainer.models import LSTMP, LSTMPConfig
 from trainer.models.lstmp import CELL_CLIP
 
 INPUT, CLASSES, STEPS = 40, 2008, 20
-SHAPES = {"demo": (256, 128, 32), "wide": (512, 256, 32), "paper": (800, 512, 4)}
+SHAPES = {"demo": (192, 96, 32), "wide": (512, 256, 32), "paper": (800, 512, 4)}
 
 
 def ours(model: LSTMP, features: Tensor) -> Callable[[], object]:
