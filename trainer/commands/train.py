@@ -57,7 +57,7 @@ def train(
     is for the mean over these frames (Kaldi's, for the sum, times streams times 20). It is halved once the
     cross-validation loss hardly falls any more, and an epoch that makes it worse is undone.
 
-    **paper**: 2 × 800 cells, projection 512, 4 streams. **demo**: 2 × 256 cells, projection 128, 32
+    **paper**: 2 × 800 cells, projection 512, 4 streams. **demo**: 2 × 192 cells, projection 96, 32
     streams, for two cores and a minute or two.
 
     Leaves `model.safetensors`, `model.json`, `metrics.jsonl` (a line for each epoch) and
