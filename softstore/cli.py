@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
 
@@ -36,14 +37,11 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    commands: dict[str, Any] = {"generate": generate, "info": info, "show": show}
-    commands |= {point.name: _load(point) for point in entry_points(group=ENTRY_POINTS)}
-    for name, command in commands.items():
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
-        else:
-            app.command(name)(command)
     app.callback()(_root)
+    for name, command in {"generate": generate, "info": info, "show": show}.items():
+        app.command(name)(command)
+    for point in entry_points(group=ENTRY_POINTS):
+        _join(app, point)
     return app
 
 
@@ -58,20 +56,28 @@ def main() -> None:
         sys.exit(BAD_INPUT)
 
 
-def _load(point: EntryPoint) -> Any:
-    """The sub-command, or one that says what to install where an extra is missing."""
+def _join(app: typer.Typer, point: EntryPoint) -> None:
+    """Add another package's sub-command, or one that says what to install where an extra is missing."""
     try:
-        return point.load()
+        command = point.load()
     except ModuleNotFoundError as error:
-        missing = error.name
+        whatever = {"allow_extra_args": True, "ignore_unknown_options": True}
+        app.command(point.name, context_settings=whatever)(_unavailable(point.name, error.name))
+        return
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=point.name)
+    else:
+        app.command(point.name)(command)
 
-    def unavailable() -> None:
+
+def _unavailable(name: str, missing: str | None) -> Callable[[], None]:
+    def command() -> None:
         raise MissingDependencyError(
-            f"`softstore {point.name}` needs {missing}, which is not installed: pip install 'softstore[all]'."
+            f"`softstore {name}` needs {missing}, which is not installed: pip install 'softstore[all]'."
         )
 
-    unavailable.__doc__ = f"Not installed: needs {missing} (pip install 'softstore[all]')."
-    return unavailable
+    command.__doc__ = f"Not installed: needs {missing} (pip install 'softstore[all]')."
+    return command
 
 
 def _order(name: str) -> tuple[int, str]:

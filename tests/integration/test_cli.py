@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from softstore import Corpus, Store
 from softstore.cli import build
-from softstore.errors import SoftstoreError
+from softstore.errors import MissingDependencyError, SoftstoreError
 from tests.samples import make_corpus, make_store
 
 COMMANDS = ["corpus", "teacher", "generate", "info", "show", "serve", "train", "evaluate", "demo"]
@@ -82,6 +83,15 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 )
 def test_bad_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     assert softstore(*arguments).exit_code == 2
+
+
+def test_a_command_whose_extra_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("train", "no_such_package.cli:train", "softstore.commands")
+    monkeypatch.setattr("softstore.cli.entry_points", lambda group: [point])
+    found = softstore("train", "--store", "s", "--out", "o")
+    assert isinstance(found.exception, MissingDependencyError)
+    assert "`softstore train` needs no_such_package" in str(found.exception)
+    assert "Not installed" in softstore("--help").output
 
 
 def test_info_as_json_has_sizes_and_certificate(store: Store) -> None:
