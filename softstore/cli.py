@@ -38,8 +38,9 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for name, command in {"generate": generate, "info": info, "show": show}.items():
-        app.command(name)(command)
+    app.command("generate")(generate)
+    app.command("info")(info)
+    app.command("show")(show)
     for point in entry_points(group=ENTRY_POINTS):
         _join(app, point)
     return app
