@@ -73,9 +73,8 @@ def generate(
     writer = _open_or_create(storage, wanted)
     published = Manifest(read_manifest_parts(storage, writer.attributes.shards))
     _check_same_features(corpus, published)
-    columns = corpus.manifest.table.select(["utterance_id", "num_frames"])
-    lengths = list(zip(*(column.to_pylist() for column in columns.columns), strict=True))
-    missing = [(utterance_id, frames) for utterance_id, frames in lengths if utterance_id not in published]
+    lengths = corpus.manifest.by_utterance("num_frames")
+    missing = [(name, frames) for name, frames in lengths.items() if name not in published]
     plans = plan_shards(missing, writer.attributes.shard_frames, published.shards)
     total = sum(plan.frames for plan in plans)
     done = 0
@@ -165,18 +164,8 @@ def _brief(value: Any) -> str:
 
 
 def _check_same_features(corpus: Corpus, published: Manifest) -> None:
-    stored = dict(
-        zip(
-            published.table["utterance_id"].to_pylist(),
-            published.table["features_crc32c"].to_pylist(),
-            strict=True,
-        )
-    )
-    for utterance_id, checksum in zip(
-        corpus.manifest.table["utterance_id"].to_pylist(),
-        corpus.manifest.table["features_crc32c"].to_pylist(),
-        strict=True,
-    ):
+    stored = published.by_utterance("features_crc32c")
+    for utterance_id, checksum in corpus.manifest.by_utterance("features_crc32c").items():
         if stored.get(utterance_id, checksum) != checksum:
             raise ConflictError(
                 f"Utterance {utterance_id!r} of {corpus.url} has other features than the stored one: "

@@ -124,6 +124,11 @@ class Manifest:
         """One utterance's columns; KeyError if it is not there."""
         return next(iter(self.table.slice(self._rows[utterance_id], 1).to_pylist()))
 
+    def by_utterance(self, column: str) -> dict[str, Any]:
+        """One column's values by utterance id, in stored order."""
+        ids = self.table["utterance_id"].to_pylist()
+        return dict(zip(ids, self.table[column].to_pylist(), strict=True))
+
     def where(self, /, **equals: Any) -> pa.Table:
         """The rows whose columns equal all of the given values.
 

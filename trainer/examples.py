@@ -144,13 +144,6 @@ class Examples:
             for index in generator.permutation(len(window)):
                 yield window[index]
 
-    def label_counts(self, split: str) -> Tensor:
-        """Frames of each senone in a split, (classes,), int64."""
-        counts = torch.zeros(self.class_count, dtype=torch.int64)
-        for labels in _prefetch(self._read_labels, self._runs(split)):
-            counts += torch.bincount(labels, minlength=self.class_count)
-        return counts
-
     def _runs(self, split: str) -> list[_Run]:
         table = self.frames.manifest.where(split=split).select(["utterance_id", "first_frame", "num_frames"])
         runs: list[_Run] = []

@@ -43,6 +43,10 @@ class Task(Protocol):
     @property
     def model(self) -> DNN | LSTMP: ...
 
+    def prepare(self) -> None:
+        """Whatever the model takes from the data before its first epoch; kept in the state from then on."""
+        ...
+
     def train(self, objective: Objective, epoch: int) -> Iterator[Outcome]:
         """One epoch, batch by batch; the loop updates the weights between two of them."""
         ...
@@ -184,6 +188,8 @@ class Run:
         """
         if self.history:
             self._publish()
+        else:
+            self.task.prepare()
         while not self.finished:
             self._epoch(display)
             self.trained = True

@@ -98,8 +98,6 @@ def train_student(examples: Examples, config: StudentConfig, directory: Path, di
         examples.attributes.features,
     )
     run = Run(task, plan, directory)
-    if not run.history:
-        task.prepare()
     run.fit(display)
     return run
 

@@ -150,8 +150,6 @@ def train_teacher(examples: Examples, config: TeacherConfig, directory: Path, di
         examples.attributes.features,
     )
     run = Run(task, plan, directory)
-    if not run.history:
-        task.prepare()
     run.fit(display)
     return run
 
