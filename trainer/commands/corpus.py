@@ -40,6 +40,7 @@ class Profile(StrEnum):
 
     TINY = "tiny"
     MINI = "mini"
+    SMALL = "small"
     AURORA4 = "aurora4"
 
 

@@ -33,10 +33,14 @@ PROFILES: dict[str, Profile] = {
         speakers={"train": 44, "cv": 8, "test": 8},
         sentences={"train": 224, "cv": 42, "test": 28},
     ),
+    "small": Profile(
+        speakers={"train": 60, "cv": 14, "test": 8},
+        sentences={"train": 1120, "cv": 140, "test": 56},
+    ),
     "aurora4": Profile(
         speakers={"train": 83, "cv": 10, "test": 8},
         sentences={"train": 7137, "cv": 330, "test": 330},
         every_condition=True,
     ),
 }
-"""About one minute of speech, 30 minutes, and 30 hours (7137, 4620 and 4620 utterances)."""
+"""About one minute of speech, 30 minutes, 2 hours, and 30 hours (7137, 4620 and 4620 utterances)."""

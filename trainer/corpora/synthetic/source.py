@@ -33,7 +33,7 @@ class SyntheticSource:
     utterance: ``condition`` (1 to 14), ``noise``, ``microphone`` and ``snr_db`` (NaN for clean speech).
 
     Args:
-        profile: a key of `PROFILES`: ``tiny``, ``mini`` or ``aurora4``.
+        profile: a key of `PROFILES`: ``tiny``, ``mini``, ``small`` or ``aurora4``.
         seed: 0 or more; another seed is another corpus: other speakers, sentences and noises.
 
     Raises:
