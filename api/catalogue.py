@@ -16,7 +16,8 @@ import softstore
 from api.paths import StoreName
 from softstore import Store
 from softstore.errors import InvalidInputError, NotFoundError, SoftstoreError
-from softstore.frames import Frames, read_attributes
+from softstore.frames import Frames
+from softstore.parts import read_attributes
 
 REFRESH_SECONDS = 1.0
 """How old the view of a store may be before the next request looks again …"""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from softstore.codecs import Codec
+from softstore.codecs.unpacked import span
 from softstore.manifest import Manifest
-from softstore.softening import entropy, kl_divergence, log_soften
+from softstore.softening import divergence_by_temperature, entropy, kl_divergence, log_soften
 
 KL_BINS: NDArray[np.float64] = np.logspace(-9, 2, 111)
 """Upper edges of the histogram bins, ten a decade; one more bin beyond the last holds the rest."""
@@ -57,18 +58,35 @@ def measure(
     temperatures: Sequence[float],
 ) -> Measurement:
     """Decode ``encoded`` and compare it with the teacher's own log p, (frames, classes), float32."""
-    frames, class_count = log_posteriors.shape
-    kl = {temperature: np.empty(frames, np.float32) for temperature in temperatures}
-    entropies = np.empty(frames, np.float32)
-    for start in range(0, frames, _BLOCK_FRAMES):
-        block = slice(start, min(start + _BLOCK_FRAMES, frames))
-        stored = {name: torch.from_numpy(array[block]) for name, array in encoded.items()}
-        truth = log_posteriors[block].cpu()
-        entropies[block] = entropy(truth).numpy()
-        for temperature in temperatures:
-            decoded = codec.decode(stored, class_count, temperature)
-            kl[temperature][block] = kl_divergence(log_soften(truth, temperature), decoded).numpy()
-    return Measurement(kl, entropies)
+    stored = {name: torch.from_numpy(array) for name, array in encoded.items()}
+    truth = log_posteriors.cpu()
+    kl = divergences(codec, codec.unpack(stored), truth, temperatures)
+    entropies = torch.cat([entropy(block) for block in torch.split(truth, _BLOCK_FRAMES)])
+    return Measurement({t: column.numpy() for t, column in kl.items()}, entropies.numpy())
+
+
+def divergences(
+    codec: Codec, unpacked: Mapping[str, Tensor], log_posteriors: Tensor, temperatures: Sequence[float]
+) -> dict[float, Tensor]:
+    """KL(p_T ‖ p̂_T) of every frame in nats by temperature, each (frames,), float32.
+
+    Args:
+        unpacked: of these frames and perhaps some more behind them, which are ignored.
+    """
+    class_count = log_posteriors.shape[1]
+    found: dict[float, list[Tensor]] = {temperature: [] for temperature in temperatures}
+    for start in range(0, len(log_posteriors), _BLOCK_FRAMES):
+        truth = log_posteriors[start : start + _BLOCK_FRAMES]
+        block = span(unpacked, start, start + len(truth))
+        if codec.full_support:
+            kl = divergence_by_temperature(truth, codec.decode(block, class_count), temperatures)
+        else:
+            kl = [
+                kl_divergence(log_soften(truth, t), codec.decode(block, class_count, t)) for t in temperatures
+            ]
+        for temperature, values in zip(temperatures, kl, strict=True):
+            found[temperature].append(values)
+    return {temperature: torch.cat(values) for temperature, values in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,21 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from softstore import __version__
+from softstore.commands.compact import compact
+from softstore.commands.copy import copy
 from softstore.commands.generate import generate
 from softstore.commands.info import info
 from softstore.commands.show import show
+from softstore.commands.verify import verify
 from softstore.errors import MissingDependencyError, SoftstoreError
 
 ENTRY_POINTS = "softstore.commands"
 BAD_INPUT = 2
 
-_PATH_OF_THE_DATA = ("corpus", "teacher", "generate", "info", "show", "serve", "train", "evaluate", "demo")
+_PATH_OF_THE_DATA = (
+    *("corpus", "teacher", "generate", "info", "show", "verify", "compact", "copy"),
+    *("serve", "train", "evaluate", "demo"),
+)
 
 
 class _InTheOrderOfTheJourney(TyperGroup):
@@ -41,6 +47,9 @@ def build() -> typer.Typer:
     app.command("generate")(generate)
     app.command("info")(info)
     app.command("show")(show)
+    app.command("verify")(verify)
+    app.command("compact")(compact)
+    app.command("copy")(copy)
     for point in entry_points(group=ENTRY_POINTS):
         _join(app, point)
     return app

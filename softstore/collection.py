@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
+
+import pyarrow.compute as pc
 
 from softstore.errors import NotFoundError
 from softstore.format import Attributes
 from softstore.frames import Frames
 from softstore.manifest import Manifest
+from softstore.runs import scan_runs
+from softstore.selection import Selection, select
 from softstore.utterance import Utterance
 
 U = TypeVar("U", bound=Utterance)
-
-_BATCH_ROWS = 4096
 
 
 class Collection(ABC, Generic[U]):
@@ -58,11 +61,31 @@ class Collection(ABC, Generic[U]):
             raise NotFoundError(f"{self.url} has no utterance {utterance_id!r}.")
         return self._utterance(self.manifest.row(utterance_id))
 
-    def scan(self, /, **equals: Any) -> Iterator[U]:
-        """Utterances in stored order whose manifest columns equal the given values (``split="train"``).
+    def utterances(self, where: pc.Expression | None = None, /, **equals: Any) -> Selection[U]:
+        """Utterances in stored order, chosen by their manifest columns; no frames are read.
+
+            store.utterances(split="cv")
+            store.utterances(speaker=["anna", "ben"])
+            store.utterances(pc.field("snr_db") < 10, split="cv")        # import pyarrow.compute as pc
+
+        Args:
+            where: a condition on columns.
+            equals: a value by column, or several of which it must be one; None stands for no value.
 
         Raises:
             InvalidInputError: there is no such column, or it holds another type.
         """
-        for batch in self.manifest.where(**equals).to_batches(max_chunksize=_BATCH_ROWS):
-            yield from map(self._utterance, batch.to_pylist())
+        return Selection(select(self.manifest.table, where, equals), self._utterance)
+
+    def scan(self, where: pc.Expression | None = None, /, **equals: Any) -> Iterator[U]:
+        """The same utterances as `utterances`, in stored order.
+
+        For reading them one after another: threads read ahead whatever tracks the first ones were asked for.
+        An utterance of a scan keeps the arrays of its neighbours in memory, too.
+
+        Raises:
+            InvalidInputError: there is no such column, or it holds another type.
+        """
+        for frames, rows in scan_runs(self.frames, self.utterances(where, **equals).table):
+            for row in rows.to_pylist():
+                yield replace(self._utterance(row), frames=frames)

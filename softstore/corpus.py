@@ -9,9 +9,10 @@ from typing import Any
 
 from softstore.collection import Collection
 from softstore.errors import CorruptDataError, NotAStoreError
-from softstore.format import SENONES
+from softstore.format import SENONES, SENONES_CHECKSUM, Attributes
 from softstore.frames import Frames
-from softstore.storage import open_storage
+from softstore.sharding import crc32c
+from softstore.storage import Storage, open_storage
 from softstore.utterance import Utterance
 
 
@@ -32,9 +33,25 @@ class Corpus(Collection[Utterance]):
         return Utterance(self.frames, row)
 
     def senones(self) -> dict[str, Any]:
-        """``tree``: phone, context, state → senone; ``lexicon``: word → pronunciations; JSON values."""
-        try:
-            found: dict[str, Any] = json.loads(self.frames.storage.get(SENONES))
-        except ValueError as error:
-            raise CorruptDataError(f"{SENONES} in {self.url} is not JSON: {error}.") from error
-        return found
+        """``tree``: phone, context, state → senone; ``lexicon``: word → pronunciations; JSON values.
+
+        Raises:
+            NotFoundError: the corpus has none.
+            CorruptDataError: they are damaged.
+        """
+        return read_senones(self.frames.storage, self.attributes)
+
+
+def read_senones(storage: Storage, attributes: Attributes) -> dict[str, Any]:
+    """As `Corpus.senones`, of the corpus that lies there."""
+    data = storage.get(SENONES)
+    # A corpus of somebody else's making may have senones without a checksum.
+    if attributes.corpus.get(SENONES_CHECKSUM, crc32c(data)) != crc32c(data):
+        raise CorruptDataError(
+            f"{SENONES} in {storage.url} is damaged: its bytes do not match their checksum."
+        )
+    try:
+        found: dict[str, Any] = json.loads(data)
+    except ValueError as error:
+        raise CorruptDataError(f"{SENONES} in {storage.url} is not JSON: {error}.") from error
+    return found

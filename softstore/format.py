@@ -2,39 +2,53 @@
 
     <url>/zarr.json                      attributes.softstore: the `Attributes` below
     <url>/<track>/zarr.json, c/<shard>…  one Zarr v3 array per track, sharded along the frame axis
+    <url>/codec/<name>/zarr.json, c/0…   what the codec needs once: one Zarr v3 array of one chunk each
     <url>/manifest/<shard>.parquet       the utterances of one shard; published last, it is the commit point
+    <url>/manifest/<a>-<b>.parquet       the same of shards a … b, both included, after `softstore compact`
     <url>/lang/senones.json              corpora only: phone, context, state → senone, and the lexicon
 
 The frame axis is cut into shards of ``shard_frames``; utterances lie whole inside a shard, one after another,
-and rows left over at its end stay empty. A store's codec arrays are the tracks below ``targets/``.
+each beginning at a multiple of ``block_frames``; rows between and behind them stay empty. What the codec
+makes of the posteriors are the tracks below ``targets/``.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from softstore.codecs import TrackSpec
-from softstore.errors import FormatError, NotAStoreError
+from softstore.codecs.base import DType, TrackSpec
 
 FORMAT_VERSION = 1
 ROOT_METADATA = "zarr.json"
 ATTRIBUTES_KEY = "softstore"
+CHECKSUM_KEY = "softstore_crc32c"
 FEATURES = "features"
 LABELS = "labels"
 TARGETS = "targets"
+CODEC = "codec"
 MANIFEST = "manifest"
 LANG = "lang"
 SENONES = f"{LANG}/senones.json"
+SENONES_CHECKSUM = "senones_crc32c"
+"""What its crc32c is called in a corpus's ``corpus`` attributes."""
+
+FIRST_OVERFLOW = "first_overflow"
+NUM_OVERFLOW = "num_overflow"
+"""Manifest columns of stores with ragged tracks: which rows of those an utterance has."""
 
 SHARD_FRAMES = 32_768
 CHUNK_FRAMES = 256
 
+_Positive = Annotated[int, Field(gt=0)]
+_ArrayName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+_TrackName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
+
 
 class _Record(BaseModel):
-    # What a later release adds is kept when this one appends.
-    model_config = ConfigDict(frozen=True, extra="allow")
+    # What a later release adds is kept when this one appends; NaN is refused in writing, not made null.
+    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="constants")
 
 
 class Complete(_Record):
@@ -52,16 +66,28 @@ class Teacher(_Record):
     description: dict[str, Any] = Field(default_factory=dict)
 
 
+class CodecArray(_Record):
+    """One array below ``codec/``; size and crc32c are of its chunk object."""
+
+    dtype: DType
+    shape: Annotated[list[_Positive], Field(min_length=1)]
+    size: _Positive
+    crc32c: Annotated[int, Field(ge=0, lt=2**32)]
+
+
 class Attributes(_Record):
     """``attributes.softstore`` of the root group.
 
     Attributes:
         kind: ``soft_targets`` (a store) or ``corpus`` (features and labels only).
         frame_shift: seconds from one frame to the next.
+        block_frames: utterances begin at multiples of this, and occupy whole multiples.
         shards: how many shards the frame axis has room for; a shard exists once its manifest part does.
+        compacted: (first, last) shard, both included, of each manifest part of several shards, in order.
         complete: set when a run has finished; None while the first one is under way.
         class_count: senones, the width of a row of posteriors.
         codec: name and parameters of the codec; soft-target stores only.
+        codec_arrays: the arrays below ``codec/`` by name.
         certificate_temperatures: where each utterance's KL was measured; soft-target stores only.
         features: what a row of the features track is (kind, dimensions, …).
         corpus: where the utterances come from.
@@ -71,13 +97,16 @@ class Attributes(_Record):
     format: Literal[1] = 1
     kind: Literal["soft_targets", "corpus"]
     frame_shift: float = 0.01
-    shard_frames: Annotated[int, Field(gt=0)] = SHARD_FRAMES
-    chunk_frames: Annotated[int, Field(gt=0)] = CHUNK_FRAMES
+    shard_frames: _Positive = SHARD_FRAMES
+    chunk_frames: _Positive = CHUNK_FRAMES
+    block_frames: _Positive = 1
     shards: Annotated[int, Field(ge=0)] = 0
+    compacted: list[tuple[int, int]] = Field(default_factory=list)
     complete: Complete | None = None
     class_count: Annotated[int, Field(gt=1)]
-    tracks: dict[str, TrackSpec]
+    tracks: dict[_TrackName, TrackSpec]
     codec: dict[str, Any] | None = None
+    codec_arrays: dict[_ArrayName, CodecArray] = Field(default_factory=dict)
     certificate_temperatures: list[float] = Field(default_factory=list)
     teacher: Teacher | None = None
     features: dict[str, Any] = Field(default_factory=dict)
@@ -85,38 +114,23 @@ class Attributes(_Record):
     created_by: str = ""
 
     @model_validator(mode="after")
-    def _chunks_fill_shards(self) -> Self:
+    def _blocks_fill_chunks_fill_shards(self) -> Self:
         if self.shard_frames % self.chunk_frames:
             raise ValueError(
                 f"shards of {self.shard_frames} frames cannot be cut into chunks of {self.chunk_frames}"
             )
+        if self.chunk_frames % self.block_frames:
+            raise ValueError(
+                f"chunks of {self.chunk_frames} frames cannot be cut into blocks of {self.block_frames}"
+            )
         return self
 
-    @classmethod
-    def parse(cls, root: dict[str, Any], url: str) -> Attributes:
-        """From a root ``zarr.json``.
-
-        Raises:
-            NotAStoreError: it is a Zarr group, but not one of ours.
-            FormatError: it is of a version this release does not know, or its attributes make no sense.
-        """
-        attributes = root.get("attributes") if root.get("zarr_format") == 3 else None
-        found = attributes.get(ATTRIBUTES_KEY) if isinstance(attributes, dict) else None
-        if not isinstance(found, dict):
-            raise NotAStoreError(
-                f"{url} is not a softstore store or corpus: its zarr.json has no softstore attributes."
-            )
-        if found.get("format") != FORMAT_VERSION:
-            raise FormatError(
-                f"{url} has format version {found.get('format')!r}, this release reads {FORMAT_VERSION}: "
-                "install a newer softstore."
-            )
-        try:
-            return cls.model_validate(found)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = "".join(f"{part}: " for part in first["loc"])
-            raise FormatError(f"The attributes of {url} are damaged: {where}{first['msg']}.") from error
+    @model_validator(mode="after")
+    def _compacted_in_order(self) -> Self:
+        ends = [end for first, last in self.compacted for end in (first, last + 1)]
+        if ends != sorted(ends) or any(not 0 <= end <= self.shards for end in ends):
+            raise ValueError(f"compacted shards {self.compacted} are not in order or not in the store")
+        return self
 
 
 def shard_object(track: str, spec: TrackSpec, shard: int) -> str:
@@ -124,6 +138,12 @@ def shard_object(track: str, spec: TrackSpec, shard: int) -> str:
     return f"{track}/c/{shard}" if spec.width is None else f"{track}/c/{shard}/0"
 
 
-def manifest_part(shard: int) -> str:
-    """The path of one shard's manifest part."""
-    return f"{MANIFEST}/{shard:06d}.parquet"
+def manifest_part(first: int, last: int) -> str:
+    """The path of the manifest part of these shards, both included; most parts are of one shard."""
+    shards = f"{first:06d}" if first == last else f"{first:06d}-{last:06d}"
+    return f"{MANIFEST}/{shards}.parquet"
+
+
+def codec_object(name: str, array: CodecArray) -> str:
+    """The path of a codec array's one chunk."""
+    return "/".join([CODEC, name, "c", *("0" for _ in array.shape)])

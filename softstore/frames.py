@@ -6,8 +6,7 @@ indexes are fetched once and kept; everything read is checked against its crc32c
 
 from __future__ import annotations
 
-import json
-import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -15,23 +14,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from softstore.errors import CorruptDataError, NotAStoreError, NotFoundError, StorageError
-from softstore.format import ROOT_METADATA, Attributes, manifest_part, shard_object
-from softstore.manifest import Manifest, ManifestPart
+from softstore.codecs import TrackSpec
+from softstore.errors import CorruptDataError, NotFoundError
+from softstore.format import shard_object
+from softstore.manifest import Manifest
+from softstore.parts import read_attributes, read_manifest
+from softstore.remote_objects import RemoteObjects
 from softstore.sharding import ShardIndex, index_bytes
 from softstore.storage import Storage
 
-_MANIFEST_REQUESTS = 16
+_REMOTE_THREADS = 4
 
 
 class Frames:
-    """Everything below one URL, as published when it was opened."""
+    """Everything below one URL, as published when it was opened.
+
+    Threads may share one. It travels to another process without what it has cached,
+    and is as safe after a fork as its storage.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.attributes = read_attributes(storage)
+        # 16 bytes a chunk: 2 KiB per shard and track of the usual size, for as long as this is open.
         self._indexes: dict[str, ShardIndex] = {}
-        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"storage": self.storage, "attributes": self.attributes, "_indexes": {}}
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -40,18 +49,20 @@ class Frames:
         Raises:
             CorruptDataError: a part is damaged, or one that a finished run had published is gone.
         """
-        parts = read_manifest_parts(self.storage, self.attributes.shards)
-        complete = self.attributes.complete
-        lost = [n for n in range(complete.shards if complete else 0) if n not in parts]
-        if lost:
-            raise CorruptDataError(
-                f"{manifest_part(lost[0])} is missing in {self.storage.url}, which was complete with "
-                f"{complete.shards if complete else 0} shards: restore it, or generate the store again."
-            )
-        return Manifest(parts)
+        return read_manifest(self.storage, self.attributes)
+
+    @property
+    def read_threads(self) -> int:
+        """How many threads should read ahead: remote storages keep each waiting, local files keep one busy.
+
+        More of them only contend for the interpreter's lock: chunks are small.
+        """
+        return _REMOTE_THREADS if isinstance(self.storage.backend, RemoteObjects) else 1
 
     def read(self, track: str, first_frame: int, num_frames: int) -> NDArray[np.generic]:
         """Rows of one track: shape (frames,) or (frames, width), of the track's dtype.
+
+        Costs one request, and one more for the first span of each shard.
 
         Args:
             first_frame: on the frame axis of the whole store; the span must lie inside one shard.
@@ -66,25 +77,41 @@ class Frames:
                 f"{self.storage.url} has no {track} track; it has {', '.join(self.attributes.tracks)}."
             )
         dtype = np.dtype(spec.dtype)
-        width = () if spec.width is None else (spec.width,)
         if num_frames == 0:
-            return np.empty((0, *width), dtype)
+            return np.empty((0,) if spec.width is None else (0, spec.width), dtype)
         chunk_frames = self.attributes.chunk_frames
+        chunk_width = spec.chunk_width or spec.width
+        chunk_shape = (chunk_frames,) if chunk_width is None else (chunk_frames, chunk_width)
         shard, row = divmod(first_frame, self.attributes.shard_frames)
         first, last = row // chunk_frames, (row + num_frames - 1) // chunk_frames
-        index = self._index(shard_object(track, spec, shard))
+        index = self._index(shard_object(track, spec, shard), spec)
         data = self._bytes(index.name, *index.span(first, last))
-        rows = index.decode(data, first, last, (chunk_frames, *width), dtype)
+        rows = index.decode(data, first, last, chunk_shape, dtype)
         start = row - first * chunk_frames
         return rows[start : start + num_frames]
 
-    def _index(self, name: str) -> ShardIndex:
+    def read_together(
+        self, tracks: Sequence[str], first_frame: int, num_frames: int
+    ) -> dict[str, NDArray[np.generic]]:
+        """The same span of several tracks, by name; from remote storages all at the same time.
+
+        Raises:
+            NotFoundError, CorruptDataError: as `read`.
+        """
+        if len(tracks) < 2 or self.read_threads == 1:
+            return {track: self.read(track, first_frame, num_frames) for track in tracks}
+        with ThreadPoolExecutor(len(tracks)) as pool:
+            reads = {track: pool.submit(self.read, track, first_frame, num_frames) for track in tracks}
+            return {track: read.result() for track, read in reads.items()}
+
+    def _index(self, name: str, spec: TrackSpec) -> ShardIndex:
         index = self._indexes.get(name)
         if index is None:
-            length = index_bytes(self.attributes.shard_frames, self.attributes.chunk_frames)
-            index = ShardIndex.parse(self._bytes(name, self._size(name) - length, length), name)
-            with self._lock:
-                self._indexes[name] = index
+            # Threads that come at the same time each fetch it: rare, and cheaper than to make all wait.
+            columns = spec.width // spec.chunk_width if spec.width and spec.chunk_width else 1
+            length = index_bytes(self.attributes.shard_frames, self.attributes.chunk_frames, columns)
+            data = self._bytes(name, self._size(name) - length, length)
+            self._indexes[name] = index = ShardIndex.parse(data, name, columns)
         return index
 
     def _size(self, name: str) -> int:
@@ -95,55 +122,14 @@ class Frames:
 
     def _bytes(self, name: str, start: int, length: int) -> memoryview:
         try:
-            return self.storage.get_range(name, start, length)
+            data = self.storage.get_range(name, start, length)
         except NotFoundError as error:
             raise CorruptDataError(
                 f"{name} is missing in {self.storage.url}, although its manifest part lists it."
             ) from error
-        except StorageError as error:
-            # Storages refuse a range beyond an object's end in many words: ask for its size instead.
-            size, expected = self.storage.size(name), self._size(name)
-            if size == expected:
-                raise
+        if len(data) != length:
             raise CorruptDataError(
-                f"{name} in {self.storage.url} has {size} bytes where its manifest part says {expected}."
-            ) from error
-
-
-def read_attributes(storage: Storage) -> Attributes:
-    """The root attributes.
-
-    Raises:
-        NotAStoreError: there is no readable ``zarr.json``, or it is not one of ours.
-        FormatError: of a version this release does not know.
-    """
-    try:
-        root: Any = json.loads(storage.get(ROOT_METADATA))
-    except NotFoundError as error:
-        raise NotAStoreError(
-            f"{storage.url} is not a softstore store or corpus: it has no zarr.json."
-        ) from error
-    except ValueError as error:
-        raise NotAStoreError(
-            f"{storage.url} is not a softstore store or corpus: its zarr.json is not JSON."
-        ) from error
-    return Attributes.parse(root if isinstance(root, dict) else {}, storage.url)
-
-
-def read_manifest_parts(storage: Storage, shards: int) -> dict[int, ManifestPart]:
-    """The published parts among the first ``shards``, by shard.
-
-    Parts are asked for by name, never listed, so that a plain HTTP server will do.
-    """
-
-    def read(shard: int) -> ManifestPart | None:
-        name = manifest_part(shard)
-        try:
-            data = storage.get(name)
-        except NotFoundError:
-            return None
-        return ManifestPart.from_bytes(data, name)
-
-    with ThreadPoolExecutor(_MANIFEST_REQUESTS) as pool:
-        found = enumerate(pool.map(read, range(shards)))
-        return {shard: part for shard, part in found if part is not None}
+                f"{name} in {self.storage.url} is truncated to {self.storage.size(name)} bytes where its "
+                f"manifest part says {self._size(name)}."
+            )
+        return data

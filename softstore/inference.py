@@ -6,40 +6,17 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from softstore.certificate import measure
 from softstore.codecs import Codec
 from softstore.corpus import Corpus
-from softstore.errors import InvalidInputError
-from softstore.format import TARGETS
+from softstore.encoding import EncodedUtterance, encode_utterance, normalise
 from softstore.teacher import Teacher
+from softstore.utterance import Utterance
 
 _WRITTEN_BY_PLACEMENT = {"shard", "first_frame", "features_crc32c"}
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedUtterance:
-    """One utterance, ready to be written.
-
-    Attributes:
-        row: its manifest columns, certificate included, without the placement.
-        tracks: for every track of the store, its rows.
-        kl_histogram: as `softstore.certificate.Measurement.histogram`.
-    """
-
-    row: dict[str, Any]
-    tracks: dict[str, NDArray[np.generic]]
-    kl_histogram: dict[str, list[int]]
-
-    @property
-    def frames(self) -> int:
-        return int(self.row["num_frames"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +49,22 @@ class Inference:
 
     def _encode(self, utterance_id: str) -> EncodedUtterance:
         utterance = self.corpus[utterance_id]
-        log_posteriors = self._infer(utterance.features(), utterance_id)
-        encoded = self.codec.encode(log_posteriors)
-        measured = measure(self.codec, encoded, log_posteriors, self.temperatures)
+        log_posteriors = infer(self.teacher, utterance)
         row = {name: value for name, value in utterance.row.items() if name not in _WRITTEN_BY_PLACEMENT}
         tracks = {track: utterance.read(track) for track in self.corpus.attributes.tracks}
-        tracks |= {f"{TARGETS}/{name}": array for name, array in encoded.items()}
-        return EncodedUtterance(row | measured.columns(), tracks, measured.histogram())
+        return encode_utterance(self.codec, log_posteriors, self.temperatures, row, tracks)
 
-    def _infer(self, features: NDArray[np.float32], utterance_id: str) -> Tensor:
-        """log p at T = 1, checked and normalised: shape (frames, classes), float32."""
-        with torch.inference_mode():
-            found = self.teacher.log_posteriors(torch.from_numpy(features))
-            expected = (len(features), self.teacher.class_count)
-            if tuple(found.shape) != expected:
-                raise InvalidInputError(
-                    f"The teacher gave {tuple(found.shape)} for {utterance_id!r}, not {expected}."
-                )
-            log_posteriors = torch.log_softmax(found.float(), dim=-1)
-        if not bool(torch.isfinite(log_posteriors).all()):
-            raise InvalidInputError(
-                f"The teacher's output for {utterance_id!r} is not finite: repair the teacher."
-            )
-        return log_posteriors
+
+def infer(teacher: Teacher, utterance: Utterance) -> Tensor:
+    """The teacher's log p at T = 1, checked and normalised: shape (frames, classes), float32.
+
+    Raises:
+        InvalidInputError: it cannot be used.
+    """
+    features = utterance.features()
+    with torch.inference_mode():
+        found = teacher.log_posteriors(torch.from_numpy(features))
+        return normalise(found, len(features), teacher.class_count, utterance.utterance_id)
 
 
 def _cores() -> int:

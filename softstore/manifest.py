@@ -1,26 +1,28 @@
-"""The manifest: which utterance lies where, one Parquet part per shard.
+"""The manifest: which utterance lies where, in Parquet parts of one or (compacted) several shards.
 
 Columns: ``utterance_id``, ``shard``, ``first_frame`` (on the frame axis of the whole store), ``num_frames``,
 ``speaker``, ``split``, ``text``, ``features_crc32c``, then the corpus's own columns, then, for soft targets,
 the certificate: ``entropy`` (mean, nats) and ``mean_kl_t<T>``, ``max_kl_t<T>`` (nats) for each temperature.
-A part's Parquet metadata lists the shard's objects with size and crc32c, so that a deleted one is an error.
+
+Two columns say something about a whole shard, and are null but in its first row: ``objects``, its objects
+with size and crc32c, so that a deleted one is an error; and ``kl_histogram``, how many of its frames fell
+into each bin of `softstore.certificate.KL_BINS` at each certificate temperature. So a compacted part is
+nothing but the rows of its shards' parts, one after another.
 """
 
 from __future__ import annotations
 
-import io
-import json
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from softstore.errors import CorruptDataError, InvalidInputError
-
-METADATA_KEY = b"softstore"
 
 PLACEMENT = {
     "utterance_id": pa.string(),
@@ -33,6 +35,15 @@ PLACEMENT = {
     "features_crc32c": pa.uint32(),
 }
 
+OF_A_SHARD = {
+    "objects": pa.list_(
+        pa.struct({"path": pa.string(), "size": pa.uint64(), "crc32c": pa.uint32()}),
+    ),
+    "kl_histogram": pa.list_(
+        pa.struct({"temperature": pa.float64(), "frames": pa.list_(pa.uint32())}),
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ShardObject:
@@ -42,92 +53,121 @@ class ShardObject:
     crc32c: int
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestPart:
-    """One published shard.
+def utterance_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The utterances of one shard; their own columns follow the placement in the order they are first met.
 
-    Attributes:
-        utterances: one row per utterance.
-        objects: the shard's objects by path.
-        kl_histogram: for each certificate temperature (as text), how many frames fell into each bin of
-            `softstore.certificate.KL_BINS`.
+    Raises:
+        InvalidInputError: there are no rows, or a column mixes types or has a name that is taken.
     """
-
-    utterances: pa.Table
-    objects: dict[str, ShardObject]
-    kl_histogram: dict[str, list[int]]
-
-    def to_bytes(self) -> bytes:
-        metadata = {
-            "objects": {path: asdict(entry) for path, entry in self.objects.items()},
-            "kl_histogram": self.kl_histogram,
-        }
-        table = self.utterances.replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
-        sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-        return sink.getvalue()
-
-    @classmethod
-    def from_bytes(cls, data: bytes, name: str) -> ManifestPart:
-        """Raises `CorruptDataError` where the bytes are not a manifest part, or fail its checksums."""
-        try:
-            table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
-            metadata = json.loads(table.schema.metadata[METADATA_KEY])
-            objects = {path: ShardObject(**entry) for path, entry in metadata["objects"].items()}
-            histogram = {key: [int(n) for n in counts] for key, counts in metadata["kl_histogram"].items()}
-        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-            raise CorruptDataError(f"{name} is damaged: {str(error).partition(chr(10))[0]}") from error
-        return cls(table.replace_schema_metadata(None), objects, histogram)
+    if not rows:
+        raise InvalidInputError("A shard was to be written without utterances.")
+    extra = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in PLACEMENT]
+    taken = sorted(OF_A_SHARD.keys() & set(extra))
+    if taken:
+        raise InvalidInputError(f"The manifest column {taken[0]!r} has a meaning of its own: rename yours.")
+    kinds = PLACEMENT | dict.fromkeys(extra)
+    return pa.table({name: _column(name, [row.get(name) for row in rows], kinds[name]) for name in kinds})
 
 
-def manifest_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows of one shard as a table: the placement columns first, the others in the order of the first row."""
-    extra = [name for name in rows[0] if name not in PLACEMENT]
-    columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in PLACEMENT.items()}
-    return pa.table(columns | {name: pa.array([row[name] for row in rows]) for name in extra})
+def shard_table(
+    utterances: pa.Table, objects: Mapping[str, ShardObject], kl_histogram: Mapping[str, Sequence[int]]
+) -> pa.Table:
+    """The manifest part of one shard.
+
+    Args:
+        utterances: as from `utterance_table`.
+        objects: the shard's objects by path.
+        kl_histogram: frames per bin, by temperature as text.
+    """
+    first_row = {
+        "objects": [{"path": path, **asdict(entry)} for path, entry in objects.items()],
+        "kl_histogram": [
+            {"temperature": float(temperature), "frames": list(counts)}
+            for temperature, counts in kl_histogram.items()
+        ],
+    }
+    for name, kind in OF_A_SHARD.items():
+        column = [first_row[name], *(None for _ in range(1, len(utterances)))]
+        utterances = utterances.append_column(name, pa.array(column, kind))
+    return utterances
+
+
+def join(parts: Sequence[pa.Table]) -> pa.Table:
+    """The rows of several parts one after another; columns that only some have are null in the others.
+
+    Raises:
+        CorruptDataError: a column has other types in other parts.
+    """
+    if not parts:
+        return pa.table({name: pa.array([], kind) for name, kind in (PLACEMENT | OF_A_SHARD).items()})
+    try:
+        return pa.concat_tables(parts, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise CorruptDataError(f"The manifest parts do not fit together: {_brief(error)}") from error
+
+
+_BLOCK = 64
+"""Sorted ids that are compared one by one, after a look at the first of each block."""
 
 
 class Manifest:
     """All published utterances of a store, in shard order.
 
+    Attributes:
+        table: one row per utterance; the columns of whole shards left out.
+        shards: the published shards, in order.
+
     Raises:
         CorruptDataError: the same utterance was published twice.
     """
 
-    def __init__(self, parts: Mapping[int, ManifestPart]) -> None:
-        self.shards = sorted(parts)
-        self.objects = {path: entry for shard in self.shards for path, entry in parts[shard].objects.items()}
-        self.table = (
-            pa.concat_tables([parts[shard].utterances for shard in self.shards], promote_options="permissive")
-            if parts
-            else pa.table({name: pa.array([], kind) for name, kind in PLACEMENT.items()})
-        )
-        self._rows = {
-            utterance_id: row for row, utterance_id in enumerate(self.table["utterance_id"].to_pylist())
-        }
-        if len(self._rows) != len(self.table):
-            raise CorruptDataError("The manifest lists an utterance twice; run generation into a new store.")
-        self._histograms = [parts[shard].kl_histogram for shard in self.shards]
+    def __init__(self, parts: Sequence[pa.Table]) -> None:
+        joined = join(parts)
+        self.table = joined.drop_columns(list(OF_A_SHARD)).combine_chunks()
+        self._shards = joined.select(list(OF_A_SHARD)).filter(pc.is_valid(joined["objects"])).combine_chunks()
+        self.shards: list[int] = np.unique(self.table["shard"].to_numpy()).tolist()
+        # Sorted, ids are both checked and found without a Python object for each of a million utterances; as
+        # large strings they are in one piece, however long. Arrow sorts UTF-8 as Python sorts text.
+        ids = _one_chunk(self.table["utterance_id"].cast(pa.large_string()))
+        order = pc.sort_indices(ids)
+        self._sorted = ids.take(order)
+        self._order = order.to_numpy().astype(np.uint32)
+        self._fences: list[str] = self._sorted.take(pa.array(np.arange(0, len(ids), _BLOCK))).to_pylist()
+        twice = pc.index(pc.equal(self._sorted[1:], self._sorted[:-1]), True).as_py()
+        if twice >= 0:
+            raise CorruptDataError(
+                f"The manifest lists utterance {self._sorted[twice].as_py()!r} twice: "
+                "generate into a new store."
+            )
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.table)
 
     def __contains__(self, utterance_id: object) -> bool:
-        return utterance_id in self._rows
+        return self._find(utterance_id) is not None
 
     @property
     def frames(self) -> int:
         """Frames of all utterances together."""
-        return int(sum(self.table["num_frames"].to_numpy()))
+        return int(pc.sum(self.table["num_frames"]).as_py() or 0)
+
+    @cached_property
+    def objects(self) -> dict[str, ShardObject]:
+        """The objects of all shards by path."""
+        found = pc.list_flatten(_one_chunk(self._shards["objects"]))
+        columns = (found.field(name).to_pylist() for name in ("path", "size", "crc32c"))
+        return {path: ShardObject(size, checksum) for path, size, checksum in zip(*columns, strict=True)}
 
     def row(self, utterance_id: str) -> dict[str, Any]:
         """One utterance's columns; KeyError if it is not there."""
-        return next(iter(self.table.slice(self._rows[utterance_id], 1).to_pylist()))
+        found = self._find(utterance_id)
+        if found is None:
+            raise KeyError(utterance_id)
+        return next(iter(self.table.slice(found, 1).to_pylist()))
 
     def by_utterance(self, column: str) -> dict[str, Any]:
         """One column's values by utterance id, in stored order."""
-        ids = self.table["utterance_id"].to_pylist()
-        return dict(zip(ids, self.table[column].to_pylist(), strict=True))
+        return dict(zip(self.table["utterance_id"].to_pylist(), self.table[column].to_pylist(), strict=True))
 
     def where(self, /, **equals: Any) -> pa.Table:
         """The rows whose columns equal all of the given values.
@@ -151,7 +191,31 @@ class Manifest:
 
     def kl_histogram(self, temperature: float) -> list[int]:
         """Frames per bin of `softstore.certificate.KL_BINS` at one certificate temperature."""
-        return [
-            sum(counts)
-            for counts in zip(*(part[f"{temperature:g}"] for part in self._histograms), strict=True)
-        ]
+        found = pc.list_flatten(_one_chunk(self._shards["kl_histogram"]))
+        counts = found.field("frames").filter(pc.equal(found.field("temperature"), temperature))
+        by_shard = counts.flatten().to_numpy().astype(np.int64).reshape(max(len(counts), 1), -1)
+        return [int(frames) for frames in by_shard.sum(axis=0)]
+
+    def _find(self, utterance_id: object) -> int | None:
+        if not isinstance(utterance_id, str):
+            return None
+        start = max(bisect.bisect_right(self._fences, utterance_id) - 1, 0) * _BLOCK
+        block = self._sorted.slice(start, _BLOCK).to_pylist()
+        place = bisect.bisect_left(block, utterance_id)
+        found = place < len(block) and block[place] == utterance_id
+        return int(self._order[start + place]) if found else None
+
+
+def _column(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise InvalidInputError(f"The manifest cannot hold the column {name!r}: {_brief(error)}") from error
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _brief(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -11,15 +11,23 @@ from softstore.errors import InvalidInputError
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """One shard to write: its number and its utterances, in order."""
+    """One shard to write: its number, its utterances, in order, and how many frames they have together."""
 
     shard: int
     utterance_ids: list[str]
     frames: int
 
 
+def padded_frames(frames: int, block_frames: int) -> int:
+    """Rows that an utterance of so many frames occupies: the next multiple of ``block_frames``."""
+    return -(-frames // block_frames) * block_frames
+
+
 def plan_shards(
-    lengths: Iterable[tuple[str, int]], shard_frames: int, taken: Collection[int] = ()
+    lengths: Iterable[tuple[str, int]],
+    shard_frames: int,
+    taken: Collection[int] = (),
+    block_frames: int = 1,
 ) -> list[ShardPlan]:
     """Pack whole utterances into shards in the order given, giving each the lowest free shard number.
 
@@ -27,11 +35,13 @@ def plan_shards(
         lengths: (utterance id, number of frames) of what is still to be written.
         shard_frames: room in one shard.
         taken: shards that are published already.
+        block_frames: an utterance occupies a whole multiple of this (`padded_frames`).
 
     Raises:
         InvalidInputError: an utterance without frames, longer than a shard, or there twice.
     """
     packed: list[tuple[list[str], int]] = []
+    room = 0
     seen: set[str] = set()
     for utterance_id, frames in lengths:
         if utterance_id in seen:
@@ -39,13 +49,16 @@ def plan_shards(
         seen.add(utterance_id)
         if frames < 1:
             raise InvalidInputError(f"Utterance {utterance_id!r} has no frames: leave it out of the corpus.")
-        if frames > shard_frames:
+        occupied = padded_frames(frames, block_frames)
+        if occupied > shard_frames:
             raise InvalidInputError(
                 f"Utterance {utterance_id!r} has {frames} frames, a shard has room for {shard_frames}: "
                 "cut it, or make the store with larger shards (--shard-frames)."
             )
-        if not packed or packed[-1][1] + frames > shard_frames:
+        if occupied > room:
             packed.append(([], 0))
+            room = shard_frames
+        room -= occupied
         utterance_ids, filled = packed[-1]
         utterance_ids.append(utterance_id)
         packed[-1] = utterance_ids, filled + frames

@@ -1,119 +1,135 @@
-"""A URL → bytes: local files, S3, HTTP(S) and memory behind one small face (on obstore).
-
-Reads of remote objects are retried with exponential back-off by obstore and fail within a bounded time;
-nothing here retries what was read but is wrong. A write has reached the disk when it returns.
-"""
+"""A URL → bytes: local files, S3, HTTP(S) and memory behind one small face."""
 
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
+from obstore.exceptions import BaseError
 
-from softstore.errors import InvalidInputError, StorageError
-from softstore.errors import NotFoundError as SoftstoreNotFoundError
+from softstore.errors import InvalidInputError, NotFoundError, StorageError
+from softstore.local_files import LocalFiles
+from softstore.memory_objects import MemoryObjects
+from softstore.remote_objects import RemoteObjects, Retries
 
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+__all__ = ["Retries", "Storage", "open_storage"]
 
-CONNECT_TIMEOUT = timedelta(seconds=10)
-REQUEST_TIMEOUT = timedelta(minutes=5)
-"""Of one request with its whole body, which may be a hundred megabytes over a slow line."""
+_DEFAULT_RETRIES = Retries()
 
-RETRY_TIMEOUT = timedelta(seconds=60)
+_memory: dict[str, MemoryObjects] = {}
 
-_RETRIES: RetryConfig = {"max_retries": 8, "retry_timeout": RETRY_TIMEOUT}
 
-_memory: dict[str, MemoryStore] = {}
+class Backend(Protocol):
+    """What a kind of storage can do. Raises FileNotFoundError, and OSError for all that is refused."""
+
+    def get(self, path: str) -> bytes: ...
+    def get_range(self, path: str, start: int, length: int) -> memoryview: ...
+    def size(self, path: str) -> int: ...
+    def put(self, path: str, data: bytes) -> None: ...
+    def create(self, path: str, data: bytes) -> bool: ...
+    def delete(self, path: str) -> None: ...
+    def walk(self, prefix: str) -> Iterator[tuple[str, int]]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
     """The objects below one URL. Paths are relative, with ``/`` between segments.
 
-    Every method raises `softstore.errors.NotFoundError` for an object that is not there and
-    `StorageError` for everything the storage itself refuses.
+    Safe to use from several threads, and to pickle to another process, where it is opened anew (``memory://``
+    is not: it raises InvalidInputError). A forked child may use local files; other storages only if the
+    parent had not used any before, else they raise StorageError.
+
+    Every method raises `NotFoundError` for an object that is not there, `StorageError` for everything the
+    storage itself refuses, and InvalidInputError for a path with empty, ``.`` or ``..`` segments.
     """
 
     url: str
-    backend: HTTPStore | LocalStore | MemoryStore | S3Store
+    backend: Backend = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    retries: Retries = _DEFAULT_RETRIES
 
     def get(self, path: str) -> bytes:
         """One whole object."""
         with self._errors("read", path):
-            return bytes(obstore.get(self.backend, path).bytes())
+            return self.backend.get(path)
 
     def get_range(self, path: str, start: int, length: int) -> memoryview:
-        """``length`` bytes of one object from ``start``; fewer if the object ends before."""
+        """``length`` bytes of one object from ``start``; fewer, or none, if the object ends before."""
         with self._errors("read", path):
-            return memoryview(obstore.get_range(self.backend, path, start=start, length=length))
+            return self.backend.get_range(path, start, length)
 
     def size(self, path: str) -> int:
         """How many bytes one object has."""
         with self._errors("read", path):
-            return int(obstore.head(self.backend, path)["size"])
+            return self.backend.size(path)
 
     def exists(self, path: str) -> bool:
         """Whether there is such an object."""
         try:
             self.size(path)
-        except SoftstoreNotFoundError:
+        except NotFoundError:
             return False
         return True
 
     def put(self, path: str, data: bytes) -> None:
-        """Write or replace one object, atomically."""
+        """Write or replace one object: readers see the old one or the new one, whole."""
         with self._errors("write", path):
-            if isinstance(self.backend, LocalStore):
-                _write_file(Path(self.url), path, data, replace=True)
-            else:
-                obstore.put(self.backend, path, data, use_multipart=False)
+            self.backend.put(path, data)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write one object only if there is none yet; False if there is."""
+        """Write one object only if there is none yet; False if there is.
+
+        Of several writers one is told True. On S3 none may be, if the answer to a write that succeeded was
+        lost and the retry found the object there.
+        """
         with self._errors("write", path):
-            try:
-                if isinstance(self.backend, LocalStore):
-                    _write_file(Path(self.url), path, data, replace=False)
-                else:
-                    obstore.put(self.backend, path, data, mode="create", use_multipart=False)
-            except (AlreadyExistsError, FileExistsError):
-                return False
-        return True
+            return self.backend.create(path, data)
 
     def delete(self, path: str) -> None:
+        """Remove one object; nothing happens if there is none."""
         with self._errors("delete", path):
-            obstore.delete(self.backend, path)
+            self.backend.delete(path)
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """(path, size in bytes) of every object below ``prefix``; not over HTTP."""
+        """(path, size in bytes) of every object below the directory ``prefix``; not over HTTP."""
         with self._errors("list", prefix):
-            for batch in obstore.list(self.backend, prefix or None):
-                for meta in batch:
-                    yield meta["path"], meta["size"]
+            yield from self.backend.walk(prefix)
 
     @contextmanager
     def _errors(self, verb: str, path: str) -> Iterator[None]:
+        if "\0" in path or (path and not {"", ".", ".."}.isdisjoint(path.split("/"))):
+            raise InvalidInputError(f"{path!r} is no path of an object in {self.url}: name it from the top.")
         try:
             yield
         except FileNotFoundError as error:
-            raise SoftstoreNotFoundError(f"There is no {path!r} in {self.url}.") from error
-        except (BaseError, OSError, ValueError) as error:
-            raise StorageError(f"Could not {verb} {path!r} in {self.url}: {_brief(error)}") from error
+            raise NotFoundError(f"There is no {path!r} in {self.url}.") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StorageError(f"Could not {verb} {path!r} in {self.url}: {reason}.") from error
+
+    def __reduce__(self) -> tuple[Callable[[], Storage], tuple[()]]:
+        if isinstance(self.backend, MemoryObjects):
+            raise InvalidInputError(
+                f"{self.url} lives in one process and cannot be sent to another: use a path or s3://."
+            )
+        return partial(open_storage, self.url, token=self.token, retries=self.retries), ()
 
 
-def open_storage(url: str | os.PathLike[str], *, token: str | None = None, writable: bool = False) -> Storage:
-    """The storage behind a path or URL.
+def open_storage(
+    url: str | os.PathLike[str],
+    *,
+    token: str | None = None,
+    writable: bool = False,
+    retries: Retries = _DEFAULT_RETRIES,
+) -> Storage:
+    """The storage behind a path or URL. Nothing is asked of a remote one yet.
 
     Args:
         url: a local path, ``file:///path``, ``s3://bucket/prefix`` (credentials, region and endpoint from the
@@ -121,29 +137,34 @@ def open_storage(url: str | os.PathLike[str], *, token: str | None = None, writa
             (shared within this process).
         token: bearer token for ``http(s)://``.
         writable: create a local directory that does not exist yet.
+        retries: of S3 and HTTP.
 
     Raises:
-        InvalidInputError: the URL is none of these, or HTTP was asked to be writable.
+        InvalidInputError: the URL is none of these, holds a password, or HTTP was asked to be writable.
         NotFoundError: there is no such directory.
     """
     text = os.fspath(url)
+    if re.match(r"\w+://[^/]*@|(s3|https?)://.*[?#]", text):
+        raise InvalidInputError(
+            f"A URL beginning with {text.partition(':')[0]}:// takes no user, password, query or fragment: "
+            "leave them out; a token goes to token=."
+        )
     try:
         parts = urlsplit(text)
         if parts.scheme in ("", "file"):
             return _local(text if not parts.scheme else _file_path(text), writable)
         if parts.scheme == "memory":
-            return Storage(text, _memory.setdefault(text, MemoryStore()))
-        if parts.scheme == "s3":
-            return Storage(text, S3Store.from_url(text, client_options=_client(), retry_config=_RETRIES))
-        if parts.scheme in ("http", "https") and not writable:
+            return Storage(text, _memory.setdefault(text, MemoryObjects()))
+        if parts.scheme in ("s3", "http", "https"):
+            if not parts.hostname:
+                raise ValueError("it names no bucket or host")
+            if writable and parts.scheme != "s3":
+                raise InvalidInputError(f"{text} cannot be written: stores are read-only over HTTP.")
             root = text.rstrip("/")
-            return Storage(
-                root, HTTPStore.from_url(root, client_options=_client(token), retry_config=_RETRIES)
-            )
+            return Storage(root, RemoteObjects(root, token, retries), token, retries)
     except (BaseError, ValueError) as error:
-        raise InvalidInputError(f"{text} is no URL softstore can open: {_brief(error)}") from error
-    if parts.scheme in ("http", "https"):
-        raise InvalidInputError(f"{text} cannot be written: stores are read-only over HTTP.")
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise InvalidInputError(f"{text} is no URL softstore can open: {reason}.") from error
     raise InvalidInputError(
         f"{text} is no URL softstore can open: use a path, file://, s3://, http(s):// or memory://."
     )
@@ -159,8 +180,8 @@ def _local(path: str, writable: bool) -> Storage:
         except OSError as error:
             raise StorageError(f"Could not make the directory {path}: {error.strerror}.") from error
     if not root.is_dir():
-        raise SoftstoreNotFoundError(f"There is no directory {path}.")
-    return Storage(str(root), LocalStore(root))
+        raise NotFoundError(f"There is no directory {path}.")
+    return Storage(str(root), LocalFiles(root))
 
 
 def _file_path(url: str) -> str:
@@ -168,55 +189,3 @@ def _file_path(url: str) -> str:
     if parts.netloc not in ("", "localhost"):
         raise ValueError("a file:// URL names no host; write file:///path")
     return unquote(parts.path)
-
-
-def _client(token: str | None = None) -> ClientConfig:
-    options: ClientConfig = {
-        "connect_timeout": CONNECT_TIMEOUT,
-        "timeout": REQUEST_TIMEOUT,
-        "allow_http": True,
-    }
-    if token:
-        options["default_headers"] = {"Authorization": f"Bearer {token}"}
-    return options
-
-
-def _write_file(root: Path, path: str, data: bytes, *, replace: bool) -> None:
-    """A file that is there whole and on the disk, or not at all.
-
-    obstore makes a new file visible before its bytes have reached the disk, which a power cut could expose.
-    Names that end in ``#`` and digits are staged files to obstore too: it never lists them.
-
-    Raises:
-        FileExistsError: it is there already, and was not to be replaced.
-    """
-    target = root / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_name(f"{target.name}#{secrets.randbits(63)}")
-    try:
-        with staged.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            staged.replace(target)
-        else:
-            target.hardlink_to(staged)
-    finally:
-        staged.unlink(missing_ok=True)
-    for directory in (target.parent, *target.parent.parents):
-        _sync_directory(directory)
-        if directory == root:
-            break
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _brief(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".") + "."

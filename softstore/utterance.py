@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from softstore.codecs import Codec
+from softstore.codecs.unpacked import OVERFLOW_ROWS, span
 from softstore.errors import InvalidInputError
-from softstore.format import FEATURES, LABELS, TARGETS
+from softstore.format import FEATURES, FIRST_OVERFLOW, LABELS, NUM_OVERFLOW, TARGETS
 from softstore.frames import Frames
+from softstore.runs import HeldFrames
 
 
 class TopClasses(NamedTuple):
@@ -32,7 +35,7 @@ class Utterance:
         row: all its manifest columns.
     """
 
-    frames: Frames
+    frames: Frames | HeldFrames
     row: Mapping[str, Any]
 
     @property
@@ -70,24 +73,25 @@ class Utterance:
             InvalidInputError: the span is not 0 ≤ start ≤ stop ≤ num_frames.
             CorruptDataError: bytes are missing or damaged.
         """
+        start, stop = self._span(start, stop)
+        return self.frames.read(track, int(self.row["first_frame"]) + start, stop - start)
+
+    def _span(self, start: int, stop: int | None) -> tuple[int, int]:
         stop = self.num_frames if stop is None else stop
         if not 0 <= start <= stop <= self.num_frames:
             raise InvalidInputError(
                 f"{self.utterance_id} has frames 0 to {self.num_frames}, no span from {start} to {stop}."
             )
-        return self.frames.read(track, int(self.row["first_frame"]) + start, stop - start)
+        return start, stop
 
 
 @dataclass(frozen=True, slots=True)
-class StoredUtterance(Utterance):
-    """An utterance with soft targets."""
+class SoftTargets(Utterance, ABC):
+    """An utterance with posteriors, at any temperature T: p_T = softmax(log p / T)."""
 
-    codec: Codec
-
-    def encoded(self, start: int = 0, stop: int | None = None) -> dict[str, Tensor]:
-        """The codec's arrays as stored, by name, each (frames, width): what travels to a GPU."""
-        names = self.codec.tracks(self.frames.attributes.class_count)
-        return {name: torch.from_numpy(self.read(f"{TARGETS}/{name}", start, stop)) for name in names}
+    @abstractmethod
+    def _decode(self, temperature: float, start: int, stop: int) -> Tensor:
+        """log p_T of a span that is there: shape (frames, classes), float32."""
 
     def log_posteriors(
         self, temperature: float = 1.0, start: int = 0, stop: int | None = None
@@ -95,16 +99,16 @@ class StoredUtterance(Utterance):
         """log p_T in nats: shape (frames, classes), float32, every row normalised.
 
         Raises:
-            InvalidInputError: a temperature that is not finite and above 0, or no such span.
+            InvalidInputError: a temperature that is not finite and at least 0.01, or no such span.
             CorruptDataError: bytes are missing or damaged.
         """
-        return self._decode(temperature, start, stop).numpy()
+        return self._decode(temperature, *self._span(start, stop)).numpy()
 
     def posteriors(
         self, temperature: float = 1.0, start: int = 0, stop: int | None = None
     ) -> NDArray[np.float32]:
         """p_T: shape (frames, classes), float32, rows sum to 1; raises as `log_posteriors`."""
-        return self._decode(temperature, start, stop).exp_().numpy()
+        return self._decode(temperature, *self._span(start, stop)).exp_().numpy()
 
     def top_k(self, k: int, temperature: float = 1.0, start: int = 0, stop: int | None = None) -> TopClasses:
         """The ``k`` most probable classes of each frame.
@@ -115,9 +119,46 @@ class StoredUtterance(Utterance):
         class_count = self.frames.attributes.class_count
         if not 1 <= k <= class_count:
             raise InvalidInputError(f"top_k must lie between 1 and the {class_count} classes, not {k}.")
-        values, classes = self._decode(temperature, start, stop).topk(k, dim=-1)
+        values, classes = self._decode(temperature, *self._span(start, stop)).topk(k, dim=-1)
         return TopClasses(classes.numpy(), values.exp_().numpy())
 
-    def _decode(self, temperature: float, start: int, stop: int | None) -> Tensor:
+
+@dataclass(frozen=True, slots=True)
+class StoredUtterance(SoftTargets):
+    """An utterance of a store."""
+
+    codec: Codec
+
+    def encoded(self, start: int = 0, stop: int | None = None) -> dict[str, Tensor]:
+        """The codec's arrays as stored, by name, each (frames, width): what travels to a GPU.
+
+        They begin at the first frame of the block of ``block_frames`` that ``start`` lies in, and end with a
+        whole block, be it beyond the utterance's end. Arrays for escalated frames are there only if the
+        utterance has any.
+        """
+        start, stop = self._span(start, stop)
+        block = self.frames.attributes.block_frames
+        first = start // block * block
+        rows = -(-stop // block) * block - first if stop > start else 0
+        specs = self.codec.tracks(self.frames.attributes.class_count)
+        tracks = {name: f"{TARGETS}/{name}" for name, spec in specs.items() if not spec.ragged}
+        ragged = {name: f"{TARGETS}/{name}" for name, spec in specs.items() if spec.ragged}
+        if not self.row.get(NUM_OVERFLOW):
+            tracks.pop(OVERFLOW_ROWS, None)
+            ragged = {}
+        origin = int(self.row["first_frame"])
+        found = self.frames.read_together(list(tracks.values()), origin + first, rows)
+        encoded = {name: torch.from_numpy(found[track]) for name, track in tracks.items()}
+        if ragged:
+            before = self.frames.read(tracks[OVERFLOW_ROWS], origin, first).astype(np.int64).sum()
+            count = int(encoded[OVERFLOW_ROWS].long().sum())
+            begin = int(self.row[FIRST_OVERFLOW]) + int(before)
+            values = self.frames.read_together(list(ragged.values()), begin, count)
+            encoded |= {name: torch.from_numpy(values[track]) for name, track in ragged.items()}
+        return encoded
+
+    def _decode(self, temperature: float, start: int, stop: int) -> Tensor:
         class_count = self.frames.attributes.class_count
-        return self.codec.decode(self.encoded(start, stop), class_count, temperature)
+        skipped = start % self.frames.attributes.block_frames
+        unpacked = self.codec.unpack(self.encoded(start, stop))
+        return self.codec.decode(span(unpacked, skipped, skipped + stop - start), class_count, temperature)

@@ -6,24 +6,24 @@ leftovers, never half a shard. A shard that is published already is never touche
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
-from zarr.storage import MemoryStore
 
 from softstore import format as layout
-from softstore.codecs import TrackSpec
-from softstore.errors import ConflictError, InvalidInputError
+from softstore.codec_arrays import encode_codec_array
+from softstore.errors import ConflictError, NotFoundError
 from softstore.format import ROOT_METADATA, Attributes, Complete
-from softstore.frames import read_attributes
-from softstore.manifest import Manifest, ManifestPart, ShardObject, manifest_table
-from softstore.sharding import ZSTD_LEVEL, crc32c, encode_shard
+from softstore.manifest import Manifest, ShardObject, shard_table, utterance_table
+from softstore.metadata import metadata_objects
+from softstore.occupancy import Occupancy
+from softstore.parts import part_to_bytes, read_attributes
+from softstore.sharding import crc32c, encode_shard
 from softstore.storage import Storage
 
 
@@ -36,14 +36,9 @@ class Writer:
 
     def allocate(self, shards: int) -> None:
         """Make room for ``shards`` shards on the frame axis; it never shrinks."""
-        if shards <= self.attributes.shards:
-            return
-        for track in self.attributes.tracks:
-            metadata = json.loads(self.storage.get(f"{track}/{ROOT_METADATA}"))
-            metadata["shape"][0] = max(metadata["shape"][0], shards * self.attributes.shard_frames)
-            self.put_json(f"{track}/{ROOT_METADATA}", metadata)
-        # Somebody else may have made more room meanwhile.
-        self._update(shards=max(shards, read_attributes(self.storage).shards))
+        if shards > self.attributes.shards:
+            # Somebody else may have made more room meanwhile.
+            self._update(shards=max(shards, read_attributes(self.storage).shards))
 
     def write_shard(
         self,
@@ -57,111 +52,132 @@ class Writer:
         Args:
             rows: the manifest columns of each utterance, in the order of their frames, without the placement
                 (shard, first_frame, features_crc32c), which is added here.
-            tracks: for every track of the store, the frames of these utterances one after another.
+            tracks: for every track of the store, the frames of these utterances one after another, each
+                utterance padded to a multiple of ``block_frames``. Features and labels may come unpadded.
+                Of a ragged track, its rows.
+
+        Raises:
+            InvalidInputError: there are no rows, a track is missing or has another number of them, or a
+                manifest column mixes types.
         """
-        part = layout.manifest_part(shard)
-        if self.storage.exists(part):
+        part = layout.manifest_part(shard, shard)
+        if self.storage.exists(part) or self._compacted(shard):
             return False
-        placed = self._place(shard, rows, tracks)
+        occupied = Occupancy([int(row["num_frames"]) for row in rows], self.attributes.block_frames)
+        arrays = {
+            track: occupied.rows(track, spec, tracks.get(track), self.attributes.shard_frames)
+            for track, spec in self.attributes.tracks.items()
+        }
+        utterances = utterance_table(self._place(shard, rows, occupied, arrays.get(layout.FEATURES)))
         objects: dict[str, ShardObject] = {}
         for track, spec in self.attributes.tracks.items():
             data = encode_shard(
-                np.asarray(tracks[track], spec.dtype),
-                self.attributes.shard_frames,
-                self.attributes.chunk_frames,
+                arrays[track], self.attributes.shard_frames, self.attributes.chunk_frames, spec.chunk_width
             )
             path = layout.shard_object(track, spec, shard)
             self.storage.put(path, data)
             objects[path] = ShardObject(len(data), crc32c(data))
-        published = ManifestPart(manifest_table(placed), objects, kl_histogram or {})
-        return self.storage.create(part, published.to_bytes())
+        return self.storage.create(part, part_to_bytes(shard_table(utterances, objects, kl_histogram or {})))
 
     def finish(self, manifest: Manifest) -> None:
         """Record what is published, so that a later loss is noticed; nothing is written if it is known."""
-        complete = Complete(shards=len(manifest.shards), utterances=len(manifest), frames=manifest.frames)
-        if complete != self.attributes.complete or complete.shards != self.attributes.shards:
-            self._update(complete=complete, shards=complete.shards)
+        published = set(manifest.shards)
+        whole = next(shard for shard in itertools.count() if shard not in published)
+        complete = Complete(shards=whole, utterances=len(manifest), frames=manifest.frames)
+        shards = max(published, default=-1) + 1
+        if complete != self.attributes.complete or shards != self.attributes.shards:
+            self._update(complete=complete, shards=shards)
 
     def put_json(self, path: str, value: Any) -> None:
         """An object of JSON."""
         self.storage.put(path, json.dumps(value, ensure_ascii=False).encode())
 
     def _place(
-        self, shard: int, rows: Sequence[Mapping[str, Any]], tracks: Mapping[str, NDArray[np.generic]]
+        self,
+        shard: int,
+        rows: Sequence[Mapping[str, Any]],
+        occupied: Occupancy,
+        features: NDArray[np.generic] | None,
     ) -> list[dict[str, Any]]:
-        features = tracks.get(layout.FEATURES)
         placed = []
-        offset = 0
-        for row in rows:
-            frames = int(row["num_frames"])
-            span = features[offset : offset + frames].tobytes() if features is not None else None
+        for row, span in zip(rows, occupied.spans, strict=True):
             placed.append(
                 {
                     **row,
                     "shard": shard,
-                    "first_frame": shard * self.attributes.shard_frames + offset,
-                    "features_crc32c": crc32c(span) if span is not None else None,
+                    "first_frame": shard * self.attributes.shard_frames + span.start,
+                    "features_crc32c": None if features is None else crc32c(features[span].tobytes()),
                 }
             )
-            offset += frames
-        lengths = {track: len(array) for track, array in tracks.items()}
-        if set(lengths.values()) != {offset} or offset > self.attributes.shard_frames:
-            raise InvalidInputError(f"Shard {shard} was to hold {offset} frames, its tracks have {lengths}.")
         return placed
 
+    def _compacted(self, shard: int) -> bool:
+        compacted = read_attributes(self.storage).compacted
+        return any(first <= shard <= last for first, last in compacted)
+
     def _update(self, **changes: Any) -> None:
-        root = json.loads(self.storage.get(ROOT_METADATA))
-        self.attributes = self.attributes.model_copy(update=changes)
-        root["attributes"][layout.ATTRIBUTES_KEY] = self.attributes.model_dump(mode="json")
-        self.put_json(ROOT_METADATA, root)
+        self.attributes = update_attributes(self.storage, changes)
 
 
-def create(storage: Storage, attributes: Attributes) -> Writer:
+def create(
+    storage: Storage, attributes: Attributes, codec_arrays: Mapping[str, NDArray[np.generic]] | None = None
+) -> Writer:
     """A new store or corpus without utterances.
+
+    Args:
+        codec_arrays: what the codec needs once, by name; their entries are added to the attributes.
 
     Raises:
         ConflictError: there is something at that URL already.
+        InvalidInputError: a codec array that cannot be stored.
     """
     require_vacant(storage)
-    metadata = _metadata(attributes)
+    encoded = {name: encode_codec_array(name, array) for name, array in (codec_arrays or {}).items()}
+    entries = {name: entry for name, (entry, _) in encoded.items()}
+    attributes = Attributes.model_validate(attributes.model_dump() | {"codec_arrays": entries})
+    for name, (entry, data) in encoded.items():
+        storage.put(layout.codec_object(name, entry), data)
     # The root comes last: until then there is no store, and the next run starts afresh.
-    for path in sorted(metadata, key=lambda path: path == ROOT_METADATA):
-        storage.put(path, metadata[path])
+    _write_metadata(storage, attributes)
     return Writer(storage, attributes)
 
 
+def update_attributes(storage: Storage, changes: Mapping[str, Any]) -> Attributes:
+    """Change some of a store's attributes, and the array shapes that follow; returns all, as written.
+
+    What is not changed is taken from what is stored, not from what the caller knows: the store may have been
+    compacted, or made larger, meanwhile.
+    """
+    _write_metadata(storage, read_attributes(storage).model_copy(update=changes), but=ROOT_METADATA)
+    attributes = read_attributes(storage).model_copy(update=changes)
+    storage.put(ROOT_METADATA, metadata_objects(attributes)[ROOT_METADATA])
+    return attributes
+
+
+def _write_metadata(storage: Storage, attributes: Attributes, but: str = "") -> None:
+    """Write every ``zarr.json`` that is not there or says something else; the root comes last."""
+    for path, data in metadata_objects(attributes).items():
+        if path != but and _read(storage, path) != data:
+            storage.put(path, data)
+
+
 def require_vacant(storage: Storage) -> None:
-    """Check that nothing lies there but the metadata that an interrupted `create` left.
+    """Check that nothing lies there but what an interrupted `create` left.
 
     Raises:
         ConflictError: something does.
     """
     paths = [path for path, _ in storage.walk()]
-    if ROOT_METADATA in paths or any(PurePosixPath(path).name != ROOT_METADATA for path in paths):
+    if ROOT_METADATA in paths or not all(map(_left_by_create, paths)):
         raise ConflictError(f"{storage.url} is not empty: choose another place, or remove what lies there.")
 
 
-def _metadata(attributes: Attributes) -> dict[str, bytes]:
-    """Every ``zarr.json`` of a store without shards, as zarr-python writes it."""
-    store = MemoryStore()
-    group = zarr.create_group(store, attributes={layout.ATTRIBUTES_KEY: attributes.model_dump(mode="json")})
-    for track, spec in attributes.tracks.items():
-        group.create_array(
-            track,
-            shape=_shape(spec, 0),
-            chunks=_shape(spec, attributes.chunk_frames),
-            shards=_shape(spec, attributes.shard_frames),
-            dtype=spec.dtype,
-            fill_value=0,
-            serializer=BytesCodec(endian="little"),
-            compressors=[ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()],
-            dimension_names=["frame"] if spec.width is None else ["frame", None],
-        )
-    # Objects that are no arrays get a group around them, so that Zarr readers take them for what they are.
-    for name in (layout.MANIFEST, layout.LANG) if attributes.kind == "corpus" else (layout.MANIFEST,):
-        group.create_group(name)
-    return {path: data.to_bytes() for path, data in store._store_dict.items()}
+def _left_by_create(path: str) -> bool:
+    return PurePosixPath(path).name == ROOT_METADATA or path.startswith(f"{layout.CODEC}/")
 
 
-def _shape(spec: TrackSpec, frames: int) -> tuple[int, ...]:
-    return (frames,) if spec.width is None else (frames, spec.width)
+def _read(storage: Storage, path: str) -> bytes | None:
+    try:
+        return storage.get(path)
+    except NotFoundError:
+        return None

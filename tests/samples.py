@@ -26,7 +26,7 @@ SHARD_FRAMES = 512
 CHUNK_FRAMES = 64
 
 
-def make_corpus(path: Path, lengths: dict[str, int], seed: int = 0) -> Corpus:
+def make_corpus(path: str | Path, lengths: dict[str, int], seed: int = 0) -> Corpus:
     """A corpus of random features; every fourth utterance is cv, the others are train."""
     storage = open_storage(path, writable=True)
     writer = create(
@@ -89,7 +89,7 @@ class LinearTeacher:
 LENGTHS = {"a": 100, "b": 300, "c": 200, "d": 64, "e/with slash": 65, "ü nicode": 1, "g": 512, "h": 130}
 
 
-def make_store(path: Path, corpus: Corpus, codec: Codec | None = None) -> Store:
+def make_store(path: str | Path, corpus: Corpus, codec: Codec | None = None) -> Store:
     """The soft targets of a `LinearTeacher` over a corpus."""
     storage = open_storage(path, writable=True)
     generate(corpus, LinearTeacher(), storage, codec or TopK(k=16), shard_frames=512, chunk_frames=64)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from softstore.codecs.unpacked import join, span
 from softstore.errors import InvalidInputError
 from softstore.softening import kl_divergence, log_soften
 from trainer.examples import Example, Examples
@@ -34,7 +35,7 @@ class Block:
     Attributes:
         logits: (frames, classes), float32.
         labels: (frames,), int64.
-        encoded: the teacher's, by name, each (frames, width); empty without targets.
+        encoded: the teacher's, unpacked; empty without targets.
         utterance: which of ``utterance_ids`` each frame belongs to, (frames,), int64.
     """
 
@@ -51,7 +52,7 @@ def blocks(model: AcousticModel, examples: Iterable[Example]) -> Iterator[Block]
         with torch.inference_mode():
             hidden = model.embed([example.features for example in batch])
         labels = torch.cat([example.labels for example in batch])
-        encoded = {name: torch.cat([example.encoded[name] for example in batch]) for name in batch[0].encoded}
+        encoded = join([example.encoded for example in batch])
         lengths = torch.tensor([len(example) for example in batch])
         utterance = torch.repeat_interleave(torch.arange(len(batch)), lengths)
         ids = [example.utterance_id for example in batch]
@@ -59,7 +60,7 @@ def blocks(model: AcousticModel, examples: Iterable[Example]) -> Iterator[Block]
             rows = slice(start, start + _BLOCK_FRAMES)
             with torch.inference_mode():
                 logits = model.classify(hidden[rows])
-            here = {name: array[rows] for name, array in encoded.items()}
+            here = span(encoded, rows.start, rows.stop)
             yield Block(logits, labels[rows], here, utterance[rows], ids)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from softstore.codecs.unpacked import OVERFLOW, OVERFLOW_FRAMES, span
 from trainer.examples import Example
 
 
@@ -27,7 +28,7 @@ class Batch:
         labels: (T, S), int64, already delayed.
         mask: (T, S), bool: the steps that have a target.
         reset: (S,), bool: the streams that begin an utterance here.
-        encoded: the codec's arrays as stored, by name, each (T·S, width), rows in the order of ``labels``.
+        encoded: the codec's unpacked frames, rows in the order of ``labels``.
         utterance_ids: of the streams that are not empty.
     """
 
@@ -75,7 +76,9 @@ def _batch(filled: list[tuple[_Stream, int]], reset: Tensor, chunk_frames: int, 
     features = model.features.new_zeros(*shape, model.features.shape[1])
     labels = model.labels.new_zeros(shape)
     mask = torch.zeros(shape, dtype=torch.bool)
-    encoded = {name: rows.new_zeros(*shape, *rows.shape[1:]) for name, rows in model.encoded.items()}
+    plain = {name: rows for name, rows in model.encoded.items() if name not in OVERFLOW}
+    encoded = {name: rows.new_zeros(*shape, *rows.shape[1:]) for name, rows in plain.items()}
+    overflow: list[dict[str, Tensor]] = []
     for lane, number in filled:
         example = lane.example
         assert example is not None
@@ -88,9 +91,16 @@ def _batch(filled: list[tuple[_Stream, int]], reset: Tensor, chunk_frames: int, 
         if first < stop:
             labels[steps, number] = example.labels[frames]
             mask[steps, number] = True
+            taught = span(example.encoded, frames.start, frames.stop)
             for name, rows in encoded.items():
-                rows[steps, number] = example.encoded[name][frames]
+                rows[steps, number] = taught[name]
+            if OVERFLOW_FRAMES in taught:
+                # Frame f of this span is step steps.start + f of stream `number`.
+                places = (taught[OVERFLOW_FRAMES] + steps.start) * len(reset) + number
+                overflow.append({name: taught[name] for name in OVERFLOW} | {OVERFLOW_FRAMES: places})
         lane.step = stop
     flat = {name: rows.flatten(0, 1) for name, rows in encoded.items()}
+    if overflow:
+        flat |= {name: torch.cat([part[name] for part in overflow]) for name in OVERFLOW}
     utterance_ids = [lane.example.utterance_id for lane, _ in filled if lane.example is not None]
     return Batch(features, labels, mask, reset, flat, utterance_ids)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from softstore.codecs.unpacked import select
 from softstore.errors import InvalidInputError
 from trainer.config import StudentConfig, Targets
 from trainer.evaluation import validate
@@ -75,7 +76,7 @@ class StreamTask:
         """Only the steps that have a target reach the output layer and are softened."""
         logits = self.model.classify(hidden.flatten(0, 1).index_select(0, rows))
         labels = batch.labels.flatten()[rows]
-        soften = self.examples.softener({name: array[rows] for name, array in batch.encoded.items()})
+        soften = self.examples.softener(select(batch.encoded, rows))
         return judge(objective, logits, labels, soften, lambda: batch.utterance_ids)
 
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParameter
-from obstore.store import LocalStore
 from starlette.responses import StreamingResponse
 
 from api.catalogue import Served
@@ -20,6 +19,7 @@ from api.problems import problems
 from api.ranges import byte_range, matches
 from softstore import Store
 from softstore.errors import CorruptDataError, NotFoundError
+from softstore.local_files import LocalFiles
 from softstore.sharding import crc32c
 from softstore.storage import Storage
 
@@ -131,7 +131,7 @@ def _shard_object(store: Store, path: str) -> _Object:
 
 def _reachable(storage: Storage, path: str) -> bool:
     """Whether ``path`` is a file inside a local store when its symbolic links are followed."""
-    if not isinstance(storage.backend, LocalStore):
+    if not isinstance(storage.backend, LocalFiles):
         return True
     root = Path(storage.url).resolve()
     target = (root / path).resolve()

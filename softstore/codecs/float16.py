@@ -1,4 +1,4 @@
-"""float16: log-posteriors as they are, in half precision. The reference; large."""
+"""float16: log-posteriors in half precision; large. log p moves by at most 2⁻¹¹ of itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from softstore.codecs.base import TrackSpec
+from softstore.codecs.base import FrameCodec, TrackSpec
 from softstore.softening import log_soften
 
 LOWEST = -65504.0
@@ -19,13 +19,13 @@ LOWEST = -65504.0
 
 
 @dataclass(frozen=True, slots=True)
-class Float16:
+class Float16(FrameCodec):
     """log p of every class as float16."""
 
     name: ClassVar[str] = "float16"
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Float16:
+    def from_config(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Float16:
         return cls()
 
     def config(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from softstore.codecs import Codec, Float16, TopK
+from softstore.commands.codec_options import (
+    CodecName,
+    CodecOption,
+    KOption,
+    MaxKlOption,
+    MaxMeanKlOption,
+    RankOption,
+    StepOption,
+    chosen_codec,
+)
 from softstore.commands.info import print_info
 from softstore.corpus import Corpus
 from softstore.format import CHUNK_FRAMES, SHARD_FRAMES
@@ -21,19 +29,16 @@ from softstore.store import open_store
 from softstore.teacher import load_teacher
 
 
-class CodecName(StrEnum):
-    """Codecs a new store can have."""
-
-    TOPK = "topk"
-    FLOAT16 = "float16"
-
-
 def generate(
     corpus: Annotated[str, typer.Argument(help="Corpus to run the teacher over: a path or URL.")],
     teacher: Annotated[Path, typer.Option(help="Directory of a trained teacher.")],
     store: Annotated[str, typer.Option(help="Where the store is, or is to be: a path or s3:// URL.")],
-    codec: Annotated[CodecName, typer.Option(help="How posteriors are stored.")] = CodecName.TOPK,
-    k: Annotated[int, typer.Option(min=1, help="Classes kept by the topk codec.")] = TopK().k,
+    codec: CodecOption = CodecName.TRANSFORM,
+    max_mean_kl: MaxMeanKlOption = None,
+    max_kl: MaxKlOption = None,
+    step: StepOption = None,
+    rank: RankOption = None,
+    k: KOption = None,
     shard_frames: Annotated[int, typer.Option(min=1, help="Frames in one shard.")] = SHARD_FRAMES,
     chunk_frames: Annotated[int, typer.Option(min=1, help="Frames in one chunk of a shard.")] = CHUNK_FRAMES,
 ) -> None:
@@ -47,7 +52,7 @@ def generate(
     """
     console = Console()
     source = Corpus.open(corpus)
-    chosen: Codec = TopK(k) if codec is CodecName.TOPK else Float16()
+    chosen = chosen_codec(codec, k=k, max_mean_kl=max_mean_kl, max_kl=max_kl, step=step, rank=rank)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

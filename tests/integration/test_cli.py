@@ -14,7 +14,10 @@ from softstore.cli import build
 from softstore.errors import MissingDependencyError, SoftstoreError
 from tests.samples import make_corpus, make_store
 
-COMMANDS = ["corpus", "teacher", "generate", "info", "show", "serve", "train", "evaluate", "demo"]
+COMMANDS = [
+    *("corpus", "teacher", "generate", "info", "show", "verify", "compact", "copy"),
+    *("serve", "train", "evaluate", "demo"),
+]
 
 
 def softstore(*arguments: str | Path) -> Result:
@@ -43,6 +46,10 @@ def test_help_of_every_command_shows_an_example(command: str) -> None:
         (("info", "nowhere"), "There is no directory nowhere."),
         (("info", "."), "is not a softstore store or corpus"),
         (("show", "nowhere", "a"), "There is no directory nowhere."),
+        (("verify", "nowhere"), "There is no directory nowhere."),
+        (("verify", "."), "is not a softstore store or corpus"),
+        (("copy", "nowhere", "elsewhere"), "There is no directory nowhere."),
+        (("copy", ".", "https://elsewhere/store"), "cannot be written"),
         (("generate", "nowhere", "--teacher", ".", "--store", "s"), "There is no directory nowhere."),
         (("train", "--store", "nowhere", "--out", "o"), "There is no directory nowhere."),
         (("evaluate", "--model", "nowhere", "--store", "nowhere"), "nowhere"),

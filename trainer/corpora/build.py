@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -12,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from softstore.codecs import TrackSpec
-from softstore.errors import ConflictError, InvalidInputError, NotAStoreError, NotFoundError
-from softstore.format import FEATURES, LABELS, SENONES, Attributes
-from softstore.frames import Frames, read_attributes
+from softstore.errors import ConflictError, InvalidInputError, NotAStoreError
+from softstore.format import FEATURES, LABELS, SENONES, SENONES_CHECKSUM, Attributes
+from softstore.frames import Frames
+from softstore.metadata import canonical_json
+from softstore.parts import read_attributes
 from softstore.planner import ShardPlan, plan_shards
+from softstore.sharding import crc32c
 from softstore.storage import Storage
 from softstore.writer import Writer, create, require_vacant
 from trainer.aligner.features import cepstra
@@ -60,16 +61,19 @@ def build(
     phones = (phone for found in source.lexicon.values() for reading in found for phone in reading)
     tree = _tie(utterances, phones, senones, progress)
     lexicon = {word: [" ".join(phones) for phones in found] for word, found in source.lexicon.items()}
+    senone_json = canonical_json({"tree": tree.to_json(), "lexicon": lexicon})
+    described = {"rejected": [asdict(entry) for entry in rejected], SENONES_CHECKSUM: crc32c(senone_json)}
     attributes = Attributes(
         kind="corpus",
         frame_shift=FRAME_SHIFT_MS / 1000,
         class_count=tree.num_senones,
         tracks=TRACKS,
         features=FEATURE_DESCRIPTION,
-        corpus={**wanted, "rejected": [asdict(entry) for entry in rejected]},
+        corpus={**wanted, **described},
         created_by=f"softstore {version('softstore')}",
     )
-    writer = _open_or_create(storage, attributes, {"tree": tree.to_json(), "lexicon": lexicon})
+    writer = _open_or_create(storage, attributes)
+    storage.put(SENONES, senone_json)
     plans = plan_shards(
         ((utterance.utterance_id, len(utterance.features)) for utterance in utterances),
         attributes.shard_frames,
@@ -105,28 +109,22 @@ def _check_place(storage: Storage, wanted: dict[str, Any]) -> None:
         )
 
 
-def _open_or_create(storage: Storage, attributes: Attributes, senones: dict[str, Any]) -> Writer:
+def _open_or_create(storage: Storage, attributes: Attributes) -> Writer:
     try:
         found = read_attributes(storage)
     except NotAStoreError:
-        writer = create(storage, attributes)
-        writer.put_json(SENONES, senones)
-        return writer
-    # Shards that are published already were labelled by the tree of that run.
-    same = found.class_count == attributes.class_count and found.corpus == attributes.corpus
-    with suppress(NotFoundError):
-        same = same and json.loads(storage.get(SENONES)) == senones
-    if not same:
+        return create(storage, attributes)
+    # Shards that are published already were labelled by the tree of that run, whose checksum is in there.
+    if found.class_count != attributes.class_count or found.corpus != attributes.corpus:
         raise ConflictError(
             f"{storage.url} was begun from other speech or software: remove it and make it anew."
         )
-    writer = Writer(storage, found)
-    writer.put_json(SENONES, senones)
-    return writer
+    return Writer(storage, found)
 
 
 def _same(found: Attributes, wanted: dict[str, Any]) -> bool:
-    return {name: value for name, value in found.corpus.items() if name != "rejected"} == wanted
+    measured = {"rejected", SENONES_CHECKSUM}
+    return {name: value for name, value in found.corpus.items() if name not in measured} == wanted
 
 
 def _collect(

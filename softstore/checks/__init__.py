@@ -1,0 +1,1 @@
+"""What `softstore.verify` looks at, one kind of object a module."""

@@ -1,0 +1,117 @@
+"""Checks of every object of every shard: size, checksum, index, and each chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from softstore.checks.manifest import Published
+from softstore.checks.report import FaultKind, Report
+from softstore.codecs import TrackSpec
+from softstore.errors import CorruptDataError, NotFoundError
+from softstore.format import LABELS, Attributes, shard_object
+from softstore.manifest import ShardObject
+from softstore.planner import padded_frames
+from softstore.sharding import ShardIndex, crc32c, index_bytes
+from softstore.storage import Storage
+
+_THREADS = 4
+"""Objects in memory at a time."""
+
+_ABSENT = 2**64 - 1
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes done, bytes to do)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    path: str
+    shard: int
+    track: str
+    entry: ShardObject
+    rows: int
+    """Of the track that must be there."""
+
+
+def check_objects(
+    storage: Storage, attributes: Attributes, published: Published, report: Report, progress: Progress
+) -> None:
+    """Read every object of the shards whose manifest rows are sound."""
+    objects = list(_objects(attributes, published, report))
+    total, done = sum(found.entry.size for found in objects), 0
+
+    def check(found: _Object) -> tuple[_Object, FaultKind | None, str]:
+        try:
+            _check(storage, attributes, found)
+        except _WrongLabelError as error:
+            return found, FaultKind.LABELS, str(error)
+        except CorruptDataError as error:
+            return found, FaultKind.OBJECT, str(error)
+        return found, None, ""
+
+    progress(0, total)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for found, kind, what in pool.map(check, objects):
+            if kind:
+                report.add(kind, found.path, what, [found.shard])
+            done += found.entry.size
+            progress(done, total)
+    report.checked.objects += len(objects)
+    report.checked.bytes += total
+
+
+def _objects(attributes: Attributes, published: Published, report: Report) -> Iterator[_Object]:
+    for shard, rows in published.shards.items():
+        if shard in report.damaged:
+            continue
+        entries = {
+            entry["path"]: ShardObject(entry["size"], entry["crc32c"]) for entry in rows["objects"][0].as_py()
+        }
+        last = rows.slice(len(rows) - 1).to_pylist()[0]
+        occupied = last["first_frame"] - shard * attributes.shard_frames
+        occupied += padded_frames(last["num_frames"], attributes.block_frames)
+        for track, spec in attributes.tracks.items():
+            path = shard_object(track, spec, shard)
+            yield _Object(path, shard, track, entries[path], 0 if spec.ragged else occupied)
+
+
+def _check(storage: Storage, attributes: Attributes, found: _Object) -> None:
+    try:
+        data = storage.get(found.path)
+    except NotFoundError as error:
+        raise CorruptDataError(f"{found.path} is missing, although its manifest part lists it.") from error
+    if len(data) != found.entry.size:
+        raise CorruptDataError(
+            f"{found.path} has {len(data):,} bytes where its manifest part says {found.entry.size:,}."
+        )
+    if crc32c(data) != found.entry.crc32c:
+        raise CorruptDataError(f"{found.path} is damaged: its bytes do not match their checksum.")
+    _check_chunks(data, attributes, found, attributes.tracks[found.track])
+
+
+def _check_chunks(data: bytes, attributes: Attributes, found: _Object, spec: TrackSpec) -> None:
+    chunk_frames, chunk_width = attributes.chunk_frames, spec.chunk_width or spec.width
+    columns = (spec.width or 1) // (chunk_width or 1)
+    body = len(data) - index_bytes(attributes.shard_frames, chunk_frames, columns)
+    index = ShardIndex.parse(memoryview(data)[body:], found.path, columns)
+    sizes = index.chunks[..., 1][index.chunks[..., 0] != _ABSENT]
+    present = len(sizes) // columns
+    if int(sizes.sum()) != body or present < -(-found.rows // chunk_frames):
+        raise CorruptDataError(f"{found.path} does not hold the chunks that it should.")
+    shape = (chunk_frames,) if chunk_width is None else (chunk_frames, chunk_width)
+    classes = np.arange(attributes.class_count)
+    for row in range(present):
+        start, length = index.span(row, row)
+        chunk = index.decode(memoryview(data)[start : start + length], row, row, shape, np.dtype(spec.dtype))
+        if found.track == LABELS and not np.isin(chunk, classes).all():
+            raise _WrongLabelError(
+                f"{found.path} has labels that are none of the {attributes.class_count} classes."
+            )
+
+
+class _WrongLabelError(CorruptDataError):
+    pass

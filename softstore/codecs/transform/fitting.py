@@ -1,0 +1,120 @@
+"""A transform codec from a sample of the teacher's outputs: a basis, steps, and codebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from softstore.codecs.transform.blocks import to_frequencies
+from softstore.codecs.transform.codebook import fit_codebooks
+from softstore.codecs.transform.codec import Transform
+
+BLOCK_FRAMES = 8
+"""Longer blocks save a few per cent of the bytes more, and make short spans dearer."""
+
+_LARGEST = 127
+_LEFT_OUT = 0.02
+_HEADROOM = 1.25
+"""The largest coefficient of the sample is to need no more than 127 / 1.25 steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a transform codec is to be.
+
+    Attributes:
+        step: of the coefficients, in nats.
+        refined: classes corrected in each frame.
+        refined_step: of the corrections, in nats.
+        rank: at most so many components; None: as many as leave anything to store.
+        max_kl: the bound of every frame, in nats.
+    """
+
+    step: float
+    refined: int = 8
+    refined_step: float = 0.25
+    rank: int | None = None
+    max_kl: float | None = None
+
+    def asked(self) -> dict[str, Any]:
+        """For the record; JSON values."""
+        return asdict(self)
+
+    def fit(self, sample: Sequence[Tensor]) -> Transform:
+        """The codec with these parameters for normalised log p, each (frames, classes), float32."""
+        return fit(Basis(sample), self, self.asked())
+
+
+class Basis:
+    """The sample in its own Karhunen-Loève basis.
+
+    Attributes:
+        mean: shape (classes,), float32: of log p less each frame's mean.
+        vectors: shape (classes, classes), float32: orthonormal rows, the greatest variance first.
+        frequencies: shape (blocks, block frames, classes), float32: the sample's coefficients.
+    """
+
+    def __init__(self, sample: Sequence[Tensor], block_frames: int = BLOCK_FRAMES) -> None:
+        """From normalised log p of some utterances, each (frames, classes), float32."""
+        centred = torch.cat(list(sample))
+        centred = centred - centred.mean(dim=-1, keepdim=True)
+        self.mean = centred.mean(dim=0)
+        centred -= self.mean
+        # Directions without variance come out at random: so be it, their coefficients are 0.
+        _, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+        self.vectors = vectors.T.flip(0).contiguous()
+        self._block_frames = block_frames
+        self.frequencies = torch.cat([self.project(utterance) for utterance in sample])
+
+    def project(self, log_posteriors: Tensor) -> Tensor:
+        """Coefficients of one utterance, (frames, classes): shape (blocks, block frames, classes)."""
+        centred = log_posteriors - log_posteriors.mean(dim=-1, keepdim=True) - self.mean
+        return to_frequencies(centred @ self.vectors.T, self._block_frames)
+
+    def steps(self, step: float, rank: int) -> Tensor:
+        """Shape (block frames, rank): ``step``, but more where a coefficient would not fit into a byte."""
+        largest = self.frequencies[:, :, :rank].abs().amax(dim=0)
+        return (largest * (_HEADROOM / _LARGEST)).clamp_min(step)
+
+    def rank(self, step: float, most: int | None) -> int:
+        """How many components to keep: from 1 to ``most``, all but the last that hardly leave 0.
+
+        What is left out adds less than `_LEFT_OUT` of the rounding errors' power.
+        """
+        rounding = self.frequencies - (self.frequencies / step).round_() * step
+        without = self.frequencies.square().sum(dim=(0, 1)) - rounding.square_().sum(dim=(0, 1))
+        dearer = without.flip(0).cumsum(0).flip(0)
+        rank = max(int((dearer > _LEFT_OUT * rounding.sum()).sum()), 1)
+        return rank if most is None else min(rank, most)
+
+
+def fit(basis: Basis, parameters: Parameters, asked: Mapping[str, Any]) -> Transform:
+    """The codec with these parameters.
+
+    Args:
+        asked: for the record, see `Transform`.
+    """
+    rank = basis.rank(parameters.step, parameters.rank)
+    steps = basis.steps(parameters.step, rank)
+    return Transform(
+        basis.mean.numpy(),
+        basis.vectors[:rank].to(torch.float16).numpy(),
+        steps.numpy(),
+        fit_codebooks(quantised(basis, steps)),
+        parameters.refined,
+        parameters.refined_step,
+        parameters.max_kl,
+        asked,
+    )
+
+
+def quantised(basis: Basis, steps: Tensor) -> NDArray[np.int32]:
+    """The sample's coefficients in whole steps, shape (blocks, block frames * rank)."""
+    values = (basis.frequencies[:, :, : steps.shape[1]] / steps).round_().clamp_(-_LARGEST, _LARGEST)
+    return values.flatten(1).to(torch.int32).numpy()

@@ -1,0 +1,45 @@
+"""A bound on every frame's divergence, kept: frames that miss it are stored more exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from softstore.certificate import divergences
+from softstore.codecs.transform import Transform
+from softstore.codecs.unpacked import select
+
+
+def hold_to_bound(
+    codec: Transform,
+    encoded: dict[str, NDArray[np.generic]],
+    log_posteriors: Tensor,
+    temperatures: Sequence[float],
+    kl: dict[float, NDArray[np.float32]],
+) -> dict[str, NDArray[np.generic]]:
+    """``encoded`` with every frame within ``codec.max_kl`` at every temperature.
+
+    Args:
+        encoded: of ``log_posteriors``, (frames, classes), float32.
+        kl: as measured on ``encoded``, nats by temperature, each (frames,); brought up to date in place.
+    """
+    assert codec.max_kl is not None
+    rows = np.zeros(len(log_posteriors), np.int64)
+    for wanted in codec.ladder():
+        worst = np.stack([kl[temperature] for temperature in temperatures]).max(axis=0)
+        missed = np.flatnonzero(~(worst <= codec.max_kl))
+        if not len(missed):
+            break
+        rows[missed] = wanted
+        encoded = codec.escalate(encoded, log_posteriors, rows)
+        unpacked = codec.unpack({name: torch.from_numpy(array) for name, array in encoded.items()})
+        frames = torch.from_numpy(missed)
+        truth = log_posteriors.cpu()[frames]
+        measured = divergences(codec, select(unpacked, frames), truth, temperatures)
+        for temperature, values in measured.items():
+            kl[temperature][missed] = values.numpy()
+    return encoded

@@ -1,0 +1,124 @@
+"""Whole utterances into one store: begin it or go on with it, and publish shard by shard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softstore.codecs import Codec
+from softstore.encoding import EncodedUtterance
+from softstore.errors import ConflictError, InvalidInputError, NotAStoreError
+from softstore.format import FIRST_OVERFLOW, NUM_OVERFLOW, TARGETS, Attributes
+from softstore.parts import read_attributes
+from softstore.storage import Storage
+from softstore.writer import Writer, create
+
+CREATED_BY = f"softstore {version('softstore')}"
+
+
+def open_or_create(
+    storage: Storage, wanted: Attributes, codec_arrays: Mapping[str, NDArray[np.generic]]
+) -> Writer:
+    """A writer of the store that lies there, or of a new one with these attributes and arrays.
+
+    Raises:
+        ConflictError: the store there was made by another teacher, codec or corpus.
+        NotAStoreError: a corpus lies there.
+    """
+    try:
+        found = read_attributes(storage)
+    except NotAStoreError:
+        return create(storage, wanted, codec_arrays)
+    if found.kind != "soft_targets":
+        raise NotAStoreError(f"{storage.url} is a corpus: choose another place for the soft targets.")
+    stored, now = _identity(found), _identity(wanted)
+    differing = [
+        f"{name} (stored {_brief(stored[name])}, now {_brief(now[name])})"
+        for name in stored
+        if stored[name] != now[name]
+    ]
+    if differing:
+        raise ConflictError(
+            f"{storage.url} was made with another {', another '.join(differing)}: "
+            "generate into a new store, or use what it was made with."
+        )
+    return Writer(storage, found)
+
+
+def with_codec(attributes: Attributes, codec: Codec) -> Attributes:
+    """The attributes of a new store, with this codec and its tracks.
+
+    Raises:
+        InvalidInputError: the codec does not suit the number of classes or the chunks.
+    """
+    if attributes.chunk_frames % codec.block_frames:
+        raise InvalidInputError(
+            f"Chunks of {attributes.chunk_frames} frames cannot be cut into blocks of {codec.block_frames}: "
+            "choose a multiple."
+        )
+    targets = {f"{TARGETS}/{name}": spec for name, spec in codec.tracks(attributes.class_count).items()}
+    return attributes.model_copy(
+        update={
+            "block_frames": codec.block_frames,
+            "tracks": attributes.tracks | targets,
+            "codec": codec.config(),
+        }
+    )
+
+
+def publish(writer: Writer, shard: int, utterances: Sequence[EncodedUtterance]) -> bool:
+    """Write and publish one shard; False if somebody else had published it already.
+
+    Raises:
+        InvalidInputError: so many frames were escalated that they do not fit into the shard.
+    """
+    tracks = {
+        track: np.concatenate([utterance.tracks[track] for utterance in utterances])
+        for track in writer.attributes.tracks
+    }
+    histogram = {
+        temperature: np.sum(
+            [utterance.kl_histogram[temperature] for utterance in utterances], axis=0
+        ).tolist()
+        for temperature in utterances[0].kl_histogram
+    }
+    rows = _with_overflow(utterances, shard * writer.attributes.shard_frames, writer.attributes)
+    return writer.write_shard(shard, rows, tracks, histogram)
+
+
+def _with_overflow(
+    utterances: Sequence[EncodedUtterance], first: int, attributes: Attributes
+) -> list[dict[str, Any]]:
+    """Manifest columns of each utterance; where tracks are ragged, with the rows that are its own."""
+    ragged = next((track for track, spec in attributes.tracks.items() if spec.ragged), None)
+    if ragged is None:
+        return [utterance.row for utterance in utterances]
+    rows = []
+    end = first
+    for utterance in utterances:
+        count = len(utterance.tracks[ragged])
+        rows.append({**utterance.row, FIRST_OVERFLOW: end, NUM_OVERFLOW: count})
+        end += count
+    if end - first > attributes.shard_frames:
+        raise InvalidInputError(
+            f"{end - first} rows of exact values do not fit into a shard of {attributes.shard_frames} "
+            "frames: ask for a looser max_kl or a tighter max_mean_kl, or use the float32 codec."
+        )
+    return rows
+
+
+def _identity(attributes: Attributes) -> dict[str, Any]:
+    """What must not differ between two runs into one store; JSON values."""
+    identity = attributes.model_dump(
+        mode="json", include={"class_count", "codec", "features", "tracks", "frame_shift"}
+    )
+    return identity | {"teacher": attributes.teacher and attributes.teacher.fingerprint}
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -1,0 +1,121 @@
+"""Put right what `softstore.verify` found: nothing is lost that was sound, whenever a repair is stopped.
+
+A damaged or lost shard of a store is re-opened: first the root says that it need not be there any more (and
+asks for manifest parts without it), then its part is deleted, then its objects. Stopped in between, it is
+either still published, and found again, or its leftovers are orphans. `softstore generate` fills the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow.compute as pc
+
+from softstore.checks.manifest import check_parts
+from softstore.checks.orphans import find_orphans
+from softstore.checks.report import FaultKind, Report
+from softstore.errors import CorruptDataError, StorageError
+from softstore.format import Attributes, Complete, manifest_part, shard_object
+from softstore.metadata import metadata_objects
+from softstore.parts import Span, part_spans, part_to_bytes, read_attributes, read_part
+from softstore.storage import Storage
+from softstore.writer import update_attributes
+
+
+def repair(storage: Storage, report: Report) -> None:
+    """Put right what can be, and add a sentence for each to ``report.repaired``.
+
+    Nothing else may write meanwhile. What the report lists and cannot be put right stays as it is.
+
+    Raises:
+        StorageError: the storage refused; what was done until then is done, repair again.
+    """
+    if report.attributes is None:
+        return
+    _rewrite_metadata(storage, report)
+    if report.reopen:
+        _reopen(storage, report)
+    _sweep(storage, report)
+
+
+def _rewrite_metadata(storage: Storage, report: Report) -> None:
+    objects = metadata_objects(read_attributes(storage))
+    for fault in report.faults:
+        if fault.kind in (FaultKind.METADATA, FaultKind.ROOT):
+            storage.put(fault.path, objects[fault.path])
+            report.repaired.append(f"Rewrote {fault.path}.")
+
+
+def _reopen(storage: Storage, report: Report) -> None:
+    attributes, lost = read_attributes(storage), report.reopen
+    broken = [span for span in attributes.compacted if _overlaps(span, lost)]
+    compacted = [span for span in attributes.compacted if span not in broken]
+    for span in broken:
+        rest = list(_without(span, lost))
+        _split(storage, span, rest)
+        compacted += [part for part in rest if part[0] < part[1]]
+        for shard in lost & set(range(span[0], span[1] + 1)):
+            # What a compaction left that was stopped would come back to life.
+            storage.delete(manifest_part(shard, shard))
+    compacted.sort()
+    changes = {"compacted": compacted, "complete": _remaining(storage, attributes, compacted, lost)}
+    update_attributes(storage, changes)
+    for span in [*broken, *((shard, shard) for shard in sorted(lost))]:
+        storage.delete(manifest_part(*span))
+    for shard in sorted(lost):
+        for track, spec in attributes.tracks.items():
+            storage.delete(shard_object(track, spec, shard))
+        report.repaired.append(f"Re-opened shard {shard}: `softstore generate` fills it again.")
+
+
+def _split(storage: Storage, span: Span, rest: list[Span]) -> None:
+    """Write parts of some shards of a compacted one."""
+    for first, last in rest:
+        table = read_part(storage, span)
+        if table is None:
+            raise CorruptDataError(f"{manifest_part(*span)} in {storage.url} is gone: verify it again.")
+        rows = table.filter(
+            pc.and_(pc.greater_equal(table["shard"], first), pc.less_equal(table["shard"], last))
+        )
+        storage.put(manifest_part(first, last), part_to_bytes(rows))
+        if read_part(storage, (first, last)) is None:
+            raise StorageError(f"{storage.url} lost {manifest_part(first, last)}, which was just written.")
+
+
+def _remaining(
+    storage: Storage, attributes: Attributes, compacted: list[Span], lost: set[int]
+) -> Complete | None:
+    """What a finished run is said to have left, without the lost shards."""
+    if attributes.complete is None:
+        return None
+    utterances = frames = 0
+    for span in part_spans(compacted, attributes.shards):
+        table = None if span[0] in lost else read_part(storage, span)
+        if table is not None:
+            utterances += len(table)
+            frames += int(np.sum(table["num_frames"].to_numpy(), dtype=np.int64))
+    return Complete(shards=min(attributes.complete.shards, *lost), utterances=utterances, frames=frames)
+
+
+def _sweep(storage: Storage, report: Report) -> None:
+    """Delete orphans, those that the repair itself made included."""
+    attributes, now = read_attributes(storage), Report(storage.url)
+    now.attributes = attributes
+    find_orphans(storage, attributes, check_parts(storage, attributes, now), now)
+    for orphan in now.orphans:
+        storage.delete(orphan.path)
+        report.repaired.append(f"Deleted {orphan.path}, which nothing referred to.")
+
+
+def _overlaps(span: Span, shards: set[int]) -> bool:
+    return any(span[0] <= shard <= span[1] for shard in shards)
+
+
+def _without(span: Span, shards: set[int]) -> Iterator[Span]:
+    """The runs of other shards in a span."""
+    begin = span[0]
+    for shard in [*sorted(shard for shard in shards if span[0] <= shard <= span[1]), span[1] + 1]:
+        if begin < shard:
+            yield begin, shard - 1
+        begin = shard + 1
