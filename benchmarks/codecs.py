@@ -32,7 +32,7 @@ from benchmarks.harness import JsonOption, QuickOption, Row, Target, alternating
 from benchmarks.layouts import LAYOUTS
 from benchmarks.posteriors import WORK, Utterances, WorkOption, prepare
 from softstore.codecs import CODECS as OUR_FAMILIES
-from softstore.codecs import Codec, Float16, Float32, TopK, UInt8
+from softstore.codecs import Codec, Fidelity, Float16, Float32, TopK, UInt8
 from softstore.softening import kl_divergence, log_soften
 
 TEMPERATURES = (1.0, 1.5, 2.0, 4.0, 8.0)
@@ -45,7 +45,11 @@ THREADS = 2
 TIMED_FRAMES = 8_000
 ROUNDS = 5
 
+DEFAULT = Fidelity().max_mean_kl
+
 CODECS: list[tuple[str, Callable[[Utterances], Codec]]] = [
+    *((f"transform, mean KL {kl:g}", Fidelity(kl).fit) for kl in (0.05, DEFAULT, 0.003, 0.001, 0.0003)),
+    ("transform, mean KL 0.01, every frame 0.05", Fidelity(DEFAULT, 0.05).fit),
     ("float32", lambda sample: Float32()),
     ("float16", lambda sample: Float16()),
     ("uint8", lambda sample: UInt8()),
@@ -54,7 +58,7 @@ CODECS: list[tuple[str, Callable[[Utterances], Codec]]] = [
     ("topk, k = 128", lambda sample: TopK(128)),
     ("topk, k = 256", lambda sample: TopK(256)),
 ]
-"""Our codecs by name, each made from posteriors of the train split."""
+"""Our codecs by name, each made from the sample."""
 
 PlotOption = Annotated[
     Path | None, typer.Option("--plot", help="Draw bytes against divergence into this file (png, svg).")
@@ -141,7 +145,8 @@ def speeds(
 
 
 def targets(rows: Sequence[Row], class_count: int) -> list[Target]:
-    """What is promised of the transform codec; nothing is met without it."""
+    """What is promised of the transform codec."""
+    usual = next(row for row in rows if row["contender"] == f"transform, mean KL {DEFAULT:g}")
     transform = [row for row in rows if row["family"] == "transform"]
     topk = [row for row in rows if _number(row, "classes kept") < class_count]
 
@@ -170,8 +175,8 @@ def targets(rows: Sequence[Row], class_count: int) -> list[Target]:
         at_most(200, 1e-2),
         at_most(500, 1e-3),
         at_least("KL at T = 2 of top-k layouts of the same size or larger, times transform's", ratios, 10),
-        at_least("transform, encoded frames/s", [_number(row, ENCODED) for row in transform], 20_000),
-        at_least("transform, decoded frames/s", [_number(row, DECODED) for row in transform], 60_000),
+        at_least("transform as it is by default, encoded frames/s", [_number(usual, ENCODED)], 20_000),
+        at_least("transform as it is by default, decoded frames/s", [_number(usual, DECODED)], 60_000),
     ]
 
 

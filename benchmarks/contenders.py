@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.layouts import Layout
+from softstore.certificate import measure
 from softstore.codec_arrays import encode_codec_array
-from softstore.codecs import Codec, TopK, TrackSpec
+from softstore.codecs import Codec, TopK, TrackSpec, Transform
+from softstore.codecs.unpacked import span
+from softstore.escalation import hold_to_bound
 from softstore.format import CHUNK_FRAMES, SHARD_FRAMES
 from softstore.planner import padded_frames, plan_shards
 from softstore.sharding import ShardIndex, encode_shard, index_bytes
+from softstore.softening import CERTIFICATE_TEMPERATURES
 
 RUN_FRAMES = 4096
 """Our utterances are read in runs of neighbours up to this long, as scans do."""
@@ -123,7 +127,7 @@ class Ours:
     def write(self, utterances: Sequence[Tensor], pool: Executor) -> Written:
         classes = utterances[0].shape[1]
         tracks = self.codec.tracks(classes)
-        encoded = list(pool.map(self.codec.encode, utterances))
+        encoded = list(pool.map(self._encode, utterances))
         rows = [padded_frames(len(utterance), self.codec.block_frames) for utterance in utterances]
         numbered = [(str(number), frames) for number, frames in enumerate(rows)]
         size, first, parts = 0, 0, []
@@ -133,29 +137,50 @@ class Ours:
             shards = list(pool.map(_Shard.of, tracks.values(), whole))
             size += sum(len(shard.data) for shard in shards)
             by_track = dict(zip(tracks, shards, strict=True))
-            start = 0
+            start, first_overflow = 0, 0
             for run in _runs(numbers, rows):
                 lengths = [len(utterances[number]) for number in run]
                 places = start + np.cumsum([0, *(rows[number] for number in run)])
-                parts.append(Part(run, partial(self._read, by_track, places, lengths, classes)))
+                escalated = [len(encoded[number].get("overflow_classes", ())) for number in run]
+                overflow = first_overflow + np.cumsum([0, *escalated])
+                first_overflow = int(overflow[-1])
+                parts.append(Part(run, partial(self._read, by_track, places, overflow, lengths, classes)))
                 start = int(places[-1])
             first = numbers.stop
         once = sum(len(encode_codec_array(name, array)[1]) for name, array in self.codec.arrays().items())
         return Written(size, once, parts)
 
+    def _encode(self, log_posteriors: Tensor) -> dict[str, NDArray[np.generic]]:
+        encoded = self.codec.encode(log_posteriors)
+        if isinstance(self.codec, Transform) and self.codec.max_kl is not None:
+            # A bound is kept by measuring, which is part of the work.
+            measured = measure(self.codec, encoded, log_posteriors, CERTIFICATE_TEMPERATURES)
+            return hold_to_bound(self.codec, encoded, log_posteriors, CERTIFICATE_TEMPERATURES, measured.kl)
+        return encoded
+
     def _read(
         self,
         shards: dict[str, _Shard],
         places: NDArray[np.int64],
+        overflow: NDArray[np.int64],
         lengths: Sequence[int],
         classes: int,
         temperature: float,
     ) -> list[Tensor]:
-        rows = {track: shard.rows(int(places[0]), int(places[-1])) for track, shard in shards.items()}
+        """Utterances whose rows begin at ``places``, and those of ragged tracks at ``overflow``."""
+        begins = {track: overflow if shard.spec.ragged else places for track, shard in shards.items()}
+        rows = {
+            track: shard.rows(int(begins[track][0]), int(begins[track][-1]))
+            for track, shard in shards.items()
+        }
         decoded = []
-        for start, stop, length in zip(places - places[0], places[1:] - places[0], lengths, strict=False):
-            stored = {track: array[start:stop] for track, array in rows.items()}
-            decoded.append(self.codec.decode(stored, classes, temperature)[:length])
+        for number, length in enumerate(lengths):
+            stored = {}
+            for track, array in rows.items():
+                start, stop = begins[track][number : number + 2] - begins[track][0]
+                stored[track] = array[start:stop]
+            unpacked = span(self.codec.unpack(stored), 0, length)
+            decoded.append(self.codec.decode(unpacked, classes, temperature))
         return decoded
 
 
@@ -175,6 +200,8 @@ class _Shard:
         return cls(spec, data, index)
 
     def rows(self, start: int, stop: int) -> Tensor:
+        if start == stop:
+            return torch.from_numpy(np.empty((0, self.spec.width or 1), self.spec.dtype))
         first, last = start // CHUNK_FRAMES, (stop - 1) // CHUNK_FRAMES
         offset, length = self.index.span(first, last)
         width = self.spec.chunk_width or self.spec.width

@@ -21,7 +21,7 @@ CODEWORDS = 256
 UNCOVERED = 0.02
 """A group grows until its codebook would miss more than this share of what occurs."""
 
-_MOST_COMBINATIONS = 4096
+_MOST_COMBINATIONS = 2048
 _MOST_COLUMNS = 16
 _CUT = 1e-4
 """Of a column's values, so many may lie outside its range on either side."""
@@ -44,8 +44,6 @@ class Codebooks:
 
     def encode(self, values: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Shape (rows, groups) from the integers of every column, (rows, columns)."""
-        if not len(self):
-            return np.empty((len(values), 0), np.uint8)
         plan = self._plan
         indexes = np.clip(values[:, plan.order], -plan.reach, plan.reach)
         indexes += plan.reach
@@ -105,9 +103,11 @@ def fit_codebooks(values: NDArray[np.int32]) -> Codebooks:
     spread = values.std(axis=0)
     order = [int(column) for column in np.argsort(-spread, kind="stable") if reach[int(column)]]
     groups = _grouped([(column, _distribution(values[:, column], int(reach[column]))) for column in order])
+    # Where nothing ever differs from 0, one group says so.
+    groups = groups or [([0], np.ones(1))]
     # Bytes lie by falling entropy: neighbours share the tables of an entropy coder.
     groups.sort(key=lambda group: -_entropy(group[1]))
-    width = max((len(columns) for columns, _ in groups), default=1)
+    width = max(len(columns) for columns, _ in groups)
     table = np.full((len(groups), width), -1, np.int32)
     words = np.zeros((len(groups), CODEWORDS, width), np.int8)
     for number, (columns, joint) in enumerate(groups):

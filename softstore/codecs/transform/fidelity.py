@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,22 @@ LOWEST_BOUND = 1e-5
 """Nats. Below, float32's rounding shows: the float32 codec is for that."""
 
 _REFINED = (2, 4, 8, 16, 32, 64)
-_JUDGED_FRAMES = 2048
+_SEARCHED_FRAMES, _JUDGED_FRAMES = 2048, 6144
+"""By the first so many of these frames parameters are compared, by all of them the codec is judged."""
+
 _JUDGED_AT_ONCE = 128
 """Frames of one utterance to judge by: many utterances say more than many frames."""
 
-_MARGIN = 0.9
+_MARGIN = 0.85
 """The sample is to stay below what is asked by so much: the whole corpus is not quite the sample."""
 
 _CODEBOOKS = 0.95
 """About what codebooks, which the search goes without, leave of a mean KL that rounding alone may have."""
 
-_SAMPLED_STEPS = [2.0 ** (exponent / 4) for exponent in range(16, -41, -1)]
+_CODED = 1.1
+"""Bytes on disk by entropy: what Huffman codes, checksums and indexes add."""
+
+_COARSE_STEPS = [2.0 ** (exponent / 2) for exponent in range(8, -21, -1)]
 _OVERFLOW_BYTES = 5 * OVERFLOW_WIDTH
 
 
@@ -82,38 +87,97 @@ class Fidelity:
 
     def _cheapest(self, basis: Basis, judged: list[Tensor]) -> Parameters:
         """The parameters that cost the fewest bytes, among those that keep what is asked on ``judged``."""
-        exact = torch.cat([_centred(utterance) for utterance in judged])
-        weights = _weights(exact)
-        frequencies = torch.cat([basis.project(utterance) for utterance in judged])
-        rows = torch.cat([_rows(len(utterance), start) for utterance, start in _starts(judged)])
-        best: tuple[float, Parameters] | None = None
-        for step in _SAMPLED_STEPS:
-            rank = basis.rank(step, None)
-            steps = basis.steps(step, rank)
-            coefficients = _entropy_bytes(quantised(basis, steps))
-            if best is not None and coefficients > best[0]:
+        search = _Search(basis, _first(judged, _SEARCHED_FRAMES), self)
+        best: _Found | None = None
+        for step in _COARSE_STEPS:
+            if best is not None and search.coefficient_bytes(step) > best.cost:
                 break
-            rounded = (frequencies[:, :, :rank] / steps).round_().clamp_(-127, 127) * steps
-            decoded = from_frequencies(rounded)[rows] @ basis.vectors[:rank] + basis.mean
-            for refined in reversed(self._refinements(exact.shape[1])):
-                parameters = Parameters(step, refined, self._refined_step(), None, self.max_kl)
-                corrected, cost = _corrected(exact, decoded, weights, parameters)
-                kl = torch.stack(divergence_by_temperature(exact, corrected, CERTIFICATE_TEMPERATURES))
-                if float(kl.mean(dim=1).max()) > _CODEBOOKS * _MARGIN * self.max_mean_kl:
-                    break
-                cost += coefficients
-                if self.max_kl is not None:
-                    cost += float((kl.amax(dim=0) > self.max_kl).float().mean()) * _OVERFLOW_BYTES
-                if best is None or cost < best[0]:
-                    best = cost, parameters
-        return best[1] if best is not None else Parameters(_SAMPLED_STEPS[-1], refined=8, max_kl=self.max_kl)
+            best = _cheaper(best, search.best(step))
+        if best is None:
+            return search.finest()
+        coarse = best.parameters.step
+        around = [search.best(coarse * 2 ** (exponent / 8)) for exponent in (3, 2, 1, -1, -2, -3)]
+        return min([best, *(found for found in around if found)]).parameters
 
-    def _refinements(self, class_count: int) -> list[int]:
-        return [refined for refined in _REFINED if refined <= class_count // 2] or [1]
 
-    def _refined_step(self) -> float:
-        """A power of two whose rounding, step² / 24 nats at T = 1 where nothing else is, leaves room."""
-        return float(2.0 ** round(math.log2(math.sqrt(24 * 0.25 * self.max_mean_kl))))
+@dataclass(frozen=True, slots=True, order=True)
+class _Found:
+    """Parameters and about how many bytes a frame they cost."""
+
+    cost: float
+    parameters: Parameters = field(compare=False)
+
+
+def _cheaper(one: _Found | None, other: _Found | None) -> _Found | None:
+    return other if one is None or (other is not None and other.cost < one.cost) else one
+
+
+class _Search:
+    """Candidates tried on some frames, without codebooks, which take longer to make than all else."""
+
+    def __init__(self, basis: Basis, judged: list[Tensor], asked: Fidelity) -> None:
+        self._basis = basis
+        self._asked = asked
+        self._exact = torch.cat([_centred(utterance) for utterance in judged])
+        self._weights = _weights(self._exact)
+        self._frequencies = torch.cat([basis.project(utterance) for utterance in judged])
+        # Which rows of the blocks, one utterance after another, are frames and no filling.
+        lengths = torch.tensor([len(utterance) for utterance in judged])
+        blocks = -(-lengths // BLOCK_FRAMES) * BLOCK_FRAMES
+        rows = torch.arange(int(blocks.sum())) - torch.repeat_interleave(blocks.cumsum(0) - blocks, blocks)
+        self._rows = rows < torch.repeat_interleave(lengths, blocks)
+
+    def finest(self) -> Parameters:
+        """For teachers whose outputs nothing here keeps well enough."""
+        return Parameters(
+            _COARSE_STEPS[-1],
+            self._refinements()[-1],
+            _refined_step(self._asked.max_mean_kl),
+            None,
+            self._asked.max_kl,
+        )
+
+    def _refinements(self) -> list[int]:
+        return [k for k in _REFINED if k <= self._exact.shape[1] // 2] or [1]
+
+    def coefficient_bytes(self, step: float) -> float:
+        """Bytes a frame of the coefficients, about as entropy coding leaves them."""
+        values = quantised(self._basis, self._basis.steps(step, self._basis.rank(step, None)))
+        used = values[:, values.any(axis=0)]
+        bits = sum(_entropy(column) for column in used.T)
+        return _CODED * bits / 8 / BLOCK_FRAMES
+
+    def best(self, step: float) -> _Found | None:
+        """With this step, the cheapest number of classes corrected; None if none keeps what is asked."""
+        rank = self._basis.rank(step, None)
+        steps = self._basis.steps(step, rank)
+        rounded = (self._frequencies[:, :, :rank] / steps).round_().clamp_(-127, 127) * steps
+        decoded = from_frequencies(rounded)[self._rows] @ self._basis.vectors[:rank] + self._basis.mean
+        coefficients = self.coefficient_bytes(step)
+        found: _Found | None = None
+        refined_step = _refined_step(self._asked.max_mean_kl)
+        # From many to few: once few do not keep the mean, fewer will not either.
+        for refined in reversed(self._refinements()):
+            parameters = Parameters(step, refined, refined_step, None, self._asked.max_kl)
+            corrected, cost = self._corrected(decoded, parameters)
+            kl = torch.stack(divergence_by_temperature(self._exact, corrected, CERTIFICATE_TEMPERATURES))
+            if float(kl.mean(dim=1).max()) > _CODEBOOKS * _MARGIN * self._asked.max_mean_kl:
+                break
+            if self._asked.max_kl is not None:
+                cost += float((kl.amax(dim=0) > self._asked.max_kl).float().mean()) * _OVERFLOW_BYTES
+            found = _cheaper(found, _Found(coefficients + cost, parameters))
+        return found
+
+    def _corrected(self, decoded: Tensor, parameters: Parameters) -> tuple[Tensor, float]:
+        """``decoded`` with its heaviest errors corrected, and about how many bytes a frame that takes."""
+        classes, refined = self._exact.shape[1], parameters.refined
+        errors = self._exact - decoded
+        chosen = (self._weights * errors.square()).topk(refined, dim=-1, sorted=False).indices
+        steps = (errors.gather(-1, chosen) / parameters.refined_step).round_().clamp_(-127, 127)
+        corrected = decoded.scatter_add(-1, chosen, steps * parameters.refined_step)
+        choices = math.lgamma(classes + 1) - math.lgamma(classes - refined + 1) - math.lgamma(refined + 1)
+        values = _entropy(steps.flatten().to(torch.int32).numpy()) * refined
+        return corrected, _CODED * (choices / math.log(2) + values) / 8
 
 
 def _parted(sample: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -123,8 +187,8 @@ def _parted(sample: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     judged: list[Tensor] = []
     fitted: list[Tensor] = []
     frames = 0
-    for number, utterance in enumerate(sample):
-        if number % 2 and frames < _JUDGED_FRAMES:
+    for utterance in sample:
+        if len(sample) > 1 and frames < _JUDGED_FRAMES:
             middle = len(utterance) // 2 // BLOCK_FRAMES * BLOCK_FRAMES
             judged.append(utterance[middle : middle + _JUDGED_AT_ONCE])
             frames += len(judged[-1])
@@ -132,7 +196,12 @@ def _parted(sample: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         else:
             fitted.append(utterance)
     fitted = [utterance for utterance in fitted if len(utterance)]
-    return fitted, judged or [utterance[:_JUDGED_FRAMES] for utterance in fitted[:4]]
+    return fitted or judged, judged or [utterance[:_JUDGED_FRAMES] for utterance in fitted[:4]]
+
+
+def _first(utterances: list[Tensor], frames: int) -> list[Tensor]:
+    ends = np.cumsum([len(utterance) for utterance in utterances])
+    return utterances[: int(np.searchsorted(ends, frames)) + 1]
 
 
 def _tightened(basis: Basis, judged: list[Tensor], parameters: Parameters, asked: Fidelity) -> Transform:
@@ -144,9 +213,9 @@ def _tightened(basis: Basis, judged: list[Tensor], parameters: Parameters, asked
     while True:
         codec = fit(basis, parameters, asked.asked())
         worst = max(_mean_kl(codec, judged))
-        if worst <= wanted or parameters.step <= _SAMPLED_STEPS[-1]:
+        if worst <= wanted or parameters.step <= _COARSE_STEPS[-1]:
             return codec
-        parameters = replace(parameters, step=parameters.step * min(math.sqrt(wanted / worst), 0.97))
+        parameters = replace(parameters, step=parameters.step * min(wanted / worst, 0.96))
 
 
 def _mean_kl(codec: Transform, utterances: Sequence[Tensor]) -> list[float]:
@@ -159,20 +228,6 @@ def _mean_kl(codec: Transform, utterances: Sequence[Tensor]) -> list[float]:
     return [float(total) for total in totals / sum(len(utterance) for utterance in utterances)]
 
 
-def _corrected(
-    exact: Tensor, decoded: Tensor, weights: Tensor, parameters: Parameters
-) -> tuple[Tensor, float]:
-    """``decoded`` with its heaviest errors corrected, and about how many bytes a frame that takes."""
-    errors = exact - decoded
-    classes = (weights * errors.square()).topk(parameters.refined, dim=-1, sorted=False).indices
-    steps = (errors.gather(-1, classes) / parameters.refined_step).round_().clamp_(-127, 127)
-    corrected = decoded.scatter_add(-1, classes, steps * parameters.refined_step)
-    choices = math.lgamma(exact.shape[1] + 1) - math.lgamma(exact.shape[1] - parameters.refined + 1)
-    choices -= math.lgamma(parameters.refined + 1)
-    values = _column_entropy(steps.flatten().to(torch.int32).numpy()) * parameters.refined
-    return corrected, choices / math.log(2) / 8 + values / 8
-
-
 def _weights(centred: Tensor) -> Tensor:
     root = (torch.log_softmax(centred, dim=-1) / 2).exp_()
     return root.square() + root / (4 * root.sum(dim=-1, keepdim=True))
@@ -182,24 +237,13 @@ def _centred(log_posteriors: Tensor) -> Tensor:
     return log_posteriors - log_posteriors.mean(dim=-1, keepdim=True)
 
 
-def _starts(utterances: Sequence[Tensor]) -> Iterator[tuple[Tensor, int]]:
-    start = 0
-    for utterance in utterances:
-        yield utterance, start
-        start += -(-len(utterance) // BLOCK_FRAMES) * BLOCK_FRAMES
+def _refined_step(max_mean_kl: float) -> float:
+    """A power of two whose rounding, step² / 24 nats at T = 1 where nothing else is, leaves room."""
+    return float(2.0 ** round(math.log2(math.sqrt(24 * 0.25 * max_mean_kl))))
 
 
-def _rows(frames: int, start: int) -> Tensor:
-    return torch.arange(start, start + frames)
-
-
-def _entropy_bytes(values: NDArray[np.int32]) -> float:
-    """Bytes a frame of the coefficients of blocks, (blocks, columns), by their columns' entropies."""
-    used = values[:, values.any(axis=0)]
-    return sum(_column_entropy(column) for column in used.T) / 8 / BLOCK_FRAMES
-
-
-def _column_entropy(values: NDArray[np.int32]) -> float:
+def _entropy(values: NDArray[np.int32]) -> float:
+    """Bits a value."""
     share = np.bincount(values - values.min()) / len(values)
     share = share[share > 0]
     return float(-(share * np.log2(share)).sum())

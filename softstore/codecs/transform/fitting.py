@@ -14,6 +14,7 @@ from torch import Tensor
 from softstore.codecs.transform.blocks import to_frequencies
 from softstore.codecs.transform.codebook import fit_codebooks
 from softstore.codecs.transform.codec import Transform
+from softstore.errors import InvalidInputError
 
 BLOCK_FRAMES = 8
 """Longer blocks save a few per cent of the bytes more, and make short spans dearer."""
@@ -99,7 +100,15 @@ def fit(basis: Basis, parameters: Parameters, asked: Mapping[str, Any]) -> Trans
 
     Args:
         asked: for the record, see `Transform`.
+
+    Raises:
+        InvalidInputError: more classes are to be corrected than there are.
     """
+    if parameters.refined > len(basis.mean):
+        raise InvalidInputError(
+            f"{parameters.refined} classes of each frame were to be corrected, the teacher has "
+            f"{len(basis.mean)}: choose fewer."
+        )
     rank = basis.rank(parameters.step, parameters.rank)
     steps = basis.steps(parameters.step, rank)
     return Transform(
