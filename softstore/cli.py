@@ -16,6 +16,7 @@ from softstore.commands.compact import compact
 from softstore.commands.copy import copy
 from softstore.commands.generate import generate
 from softstore.commands.info import info
+from softstore.commands.recode import recode
 from softstore.commands.show import show
 from softstore.commands.verify import verify
 from softstore.errors import MissingDependencyError, SoftstoreError
@@ -24,7 +25,7 @@ ENTRY_POINTS = "softstore.commands"
 BAD_INPUT = 2
 
 _PATH_OF_THE_DATA = (
-    *("corpus", "teacher", "generate", "info", "show", "verify", "compact", "copy"),
+    *("corpus", "teacher", "generate", "info", "show", "verify", "compact", "copy", "recode"),
     *("serve", "train", "evaluate", "demo"),
 )
 
@@ -50,6 +51,7 @@ def build() -> typer.Typer:
     app.command("verify")(verify)
     app.command("compact")(compact)
     app.command("copy")(copy)
+    app.command("recode")(recode)
     for point in entry_points(group=ENTRY_POINTS):
         _join(app, point)
     return app

@@ -75,6 +75,29 @@ class CodecArray(_Record):
     crc32c: Annotated[int, Field(ge=0, lt=2**32)]
 
 
+class Divergence(_Record):
+    """KL over all frames of a store at one temperature, in nats: `softstore.certificate.KlSummary`."""
+
+    temperature: float
+    mean: float
+    p999: float
+    max: float
+
+
+class Generation(_Record):
+    """A store that another was recoded from, as it was when that was last done; of the same teacher.
+
+    Attributes:
+        codec, codec_arrays: from its attributes.
+        certificate: its own: of the first generation against the teacher, of each later one against what
+            the generation before it decodes to.
+    """
+
+    codec: dict[str, Any]
+    codec_arrays: dict[_ArrayName, CodecArray] = Field(default_factory=dict)
+    certificate: list[Divergence]
+
+
 class Attributes(_Record):
     """``attributes.softstore`` of the root group.
 
@@ -89,6 +112,9 @@ class Attributes(_Record):
         codec: name and parameters of the codec; soft-target stores only.
         codec_arrays: the arrays below ``codec/`` by name.
         certificate_temperatures: where each utterance's KL was measured; soft-target stores only.
+        recoded_from: empty if posteriors came from the teacher, who the certificate is against then. Else
+            the stores they went through, the one made from the teacher first; the certificate is against
+            what the last of them decodes to at T = 1, softened to each temperature.
         features: what a row of the features track is (kind, dimensions, …).
         corpus: where the utterances come from.
         created_by: software and version.
@@ -108,6 +134,7 @@ class Attributes(_Record):
     codec: dict[str, Any] | None = None
     codec_arrays: dict[_ArrayName, CodecArray] = Field(default_factory=dict)
     certificate_temperatures: list[float] = Field(default_factory=list)
+    recoded_from: list[Generation] = Field(default_factory=list)
     teacher: Teacher | None = None
     features: dict[str, Any] = Field(default_factory=dict)
     corpus: dict[str, Any] = Field(default_factory=dict)

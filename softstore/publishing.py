@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from softstore.codecs import Codec
 from softstore.encoding import EncodedUtterance
 from softstore.errors import ConflictError, InvalidInputError, NotAStoreError
-from softstore.format import FIRST_OVERFLOW, NUM_OVERFLOW, TARGETS, Attributes
+from softstore.format import FIRST_OVERFLOW, NUM_OVERFLOW, TARGETS, Attributes, Generation
+from softstore.metadata import canonical_json
 from softstore.parts import read_attributes
+from softstore.sharding import crc32c
 from softstore.storage import Storage
-from softstore.writer import Writer, create
+from softstore.writer import Writer, create, update_attributes
 
 CREATED_BY = f"softstore {version('softstore')}"
 
@@ -26,7 +28,7 @@ def open_or_create(
     """A writer of the store that lies there, or of a new one with these attributes and arrays.
 
     Raises:
-        ConflictError: the store there was made by another teacher, codec or corpus.
+        ConflictError: the store there was made by another teacher, codec or corpus, or recoded from another.
         NotAStoreError: a corpus lies there.
     """
     try:
@@ -44,9 +46,20 @@ def open_or_create(
     if differing:
         raise ConflictError(
             f"{storage.url} was made with another {', another '.join(differing)}: "
-            "generate into a new store, or use what it was made with."
+            "choose another place, or use what it was made with."
         )
+    if found.recoded_from != wanted.recoded_from:
+        # The source has grown, and its certificate has changed.
+        found = update_attributes(storage, {"recoded_from": wanted.recoded_from})
     return Writer(storage, found)
+
+
+def check_chunks(shard_frames: int, chunk_frames: int) -> None:
+    """Raises `InvalidInputError` unless shards are whole chunks."""
+    if shard_frames % chunk_frames:
+        raise InvalidInputError(
+            f"Shards of {shard_frames} frames cannot be cut into chunks of {chunk_frames}."
+        )
 
 
 def with_codec(attributes: Attributes, codec: Codec) -> Attributes:
@@ -116,7 +129,16 @@ def _identity(attributes: Attributes) -> dict[str, Any]:
     identity = attributes.model_dump(
         mode="json", include={"class_count", "codec", "features", "tracks", "frame_shift"}
     )
-    return identity | {"teacher": attributes.teacher and attributes.teacher.fingerprint}
+    return identity | {
+        "teacher": attributes.teacher and attributes.teacher.fingerprint,
+        "source": " → ".join(["the teacher", *map(_named, attributes.recoded_from)]),
+    }
+
+
+def _named(source: Generation) -> str:
+    """A source's codec, and a checksum of everything about it that does not change when it grows."""
+    lasting = canonical_json(source.model_dump(mode="json", exclude={"certificate"}))
+    return f"{source.codec.get('name')} {crc32c(lasting):08x}"
 
 
 def _brief(value: Any) -> str:

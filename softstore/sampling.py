@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from torch import Tensor
 
 from softstore.codec_arrays import read_codec_arrays
 from softstore.codecs import Codec, FittedToSample, codec_from_config
 from softstore.codecs.transform.fidelity import SAMPLE_FRAMES
-from softstore.corpus import Corpus
 from softstore.errors import ConflictError, NotAStoreError
-from softstore.inference import infer
 from softstore.parts import read_attributes
+from softstore.posteriors import Posteriors
 from softstore.storage import Storage
-from softstore.teacher import Teacher
+from softstore.utterance import Utterance
+
+U = TypeVar("U", bound=Utterance)
 
 
-def take_sample(corpus: Corpus, teacher: Teacher, frames: int = SAMPLE_FRAMES) -> list[Tensor]:
-    """Normalised log p of utterances from all over the corpus, each (frames, classes), float32.
+def take_sample(source: Posteriors[U], frames: int = SAMPLE_FRAMES) -> list[Tensor]:
+    """Normalised log p of utterances from all over the source, each (frames, classes), float32.
 
-    The same corpus gives the same utterances, of ``frames`` or a little more together.
+    The same ids in the same order give the same utterances, of ``frames`` or a little more together.
     """
-    ids = corpus.manifest.table["utterance_id"].to_pylist()
+    ids = source.collection.manifest.table["utterance_id"].to_pylist()
     sample: list[Tensor] = []
     for number in np.random.default_rng(0).permutation(len(ids)):
         if sum(len(utterance) for utterance in sample) >= frames:
             break
-        sample.append(infer(teacher, corpus[ids[number]]))
+        sample.append(source.log_posteriors(source.collection[ids[number]]))
     return sample
 
 
@@ -44,7 +47,7 @@ def stored_codec(storage: Storage, asked: FittedToSample) -> Codec | None:
     if config.get("asked") != asked.asked():
         was = f"for {config['asked']}" if "asked" in config else f"with the codec {config.get('name')}"
         raise ConflictError(
-            f"{storage.url} was made {was}, now {asked.asked()} is asked: generate into a new store, or use "
-            "what it was made with."
+            f"{storage.url} was made {was}, now {asked.asked()} is asked: choose another place, or use what "
+            "it was made with."
         )
     return codec_from_config(config, read_codec_arrays(storage, attributes))

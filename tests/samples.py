@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from softstore import Corpus, Store
-from softstore.codecs import Codec, TopK, TrackSpec
+from softstore.codecs import Codec, FittedToSample, TopK, TrackSpec
 from softstore.format import FEATURES, LABELS, Attributes
 from softstore.frames import Frames
 from softstore.generate import generate
@@ -89,7 +89,7 @@ class LinearTeacher:
 LENGTHS = {"a": 100, "b": 300, "c": 200, "d": 64, "e/with slash": 65, "ü nicode": 1, "g": 512, "h": 130}
 
 
-def make_store(path: str | Path, corpus: Corpus, codec: Codec | None = None) -> Store:
+def make_store(path: str | Path, corpus: Corpus, codec: Codec | FittedToSample | None = None) -> Store:
     """The soft targets of a `LinearTeacher` over a corpus."""
     storage = open_storage(path, writable=True)
     generate(corpus, LinearTeacher(), storage, codec or TopK(k=16), shard_frames=512, chunk_frames=64)

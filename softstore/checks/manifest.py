@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from softstore.checks.report import FaultKind, Report
 from softstore.errors import ConflictError, CorruptDataError
-from softstore.format import Attributes, manifest_part, shard_object
+from softstore.format import FIRST_OVERFLOW, NUM_OVERFLOW, Attributes, manifest_part, shard_object
 from softstore.manifest import OF_A_SHARD
 from softstore.parts import Span, part_spans, read_attributes, read_part
 from softstore.storage import Storage
@@ -116,6 +116,8 @@ def _faults(shard: int, rows: pa.Table, attributes: Attributes) -> Iterator[str]
         if rows[name].null_count:
             yield f"a row has no {name}"
     yield from _misplaced(shard, rows, attributes)
+    if any(spec.ragged for spec in attributes.tracks.values()):
+        yield from _misplaced_overflow(shard, rows, attributes)
     yield from _wrong_objects(shard, rows, attributes)
     if attributes.kind == "soft_targets":
         yield from _wrong_certificate(rows, attributes)
@@ -135,6 +137,19 @@ def _misplaced(shard: int, rows: pa.Table, attributes: Attributes) -> Iterator[s
     ):
         if wrong.any():
             yield f"utterance {ids[int(wrong.argmax())].as_py()!r} {what}"
+
+
+def _misplaced_overflow(shard: int, rows: pa.Table, attributes: Attributes) -> Iterator[str]:
+    """Rows of ragged tracks lie one utterance after another, from the shard's first on."""
+    if not {FIRST_OVERFLOW, NUM_OVERFLOW} <= set(rows.column_names):
+        yield f"it has no columns {FIRST_OVERFLOW} and {NUM_OVERFLOW}"
+        return
+    count = rows[NUM_OVERFLOW].to_numpy()
+    end = shard * attributes.shard_frames + np.cumsum(count)
+    wrong = (count < 0) | (rows[FIRST_OVERFLOW].to_numpy() != end - count)
+    if wrong.any():
+        utterance_id = rows["utterance_id"][int(wrong.argmax())].as_py()
+        yield f"the exact values of utterance {utterance_id!r} are misplaced"
 
 
 def _wrong_objects(shard: int, rows: pa.Table, attributes: Attributes) -> Iterator[str]:

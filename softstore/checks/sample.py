@@ -40,7 +40,8 @@ def check_teacher(attributes: Attributes, teacher: Teacher) -> None:
 
     Raises:
         ConflictError: it is another.
-        InvalidInputError: this is a corpus, or the store has no features for the teacher.
+        InvalidInputError: this is a corpus, the store has no features for the teacher, or was not measured
+            against it.
     """
     if attributes.kind != "soft_targets" or FEATURES not in attributes.tracks:
         raise InvalidInputError(
@@ -48,6 +49,11 @@ def check_teacher(attributes: Attributes, teacher: Teacher) -> None:
         )
     if attributes.teacher is None or attributes.teacher.fingerprint != teacher.fingerprint:
         raise ConflictError("The store was made by another teacher: verify with that one.")
+    if attributes.recoded_from:
+        raise InvalidInputError(
+            "The store was recoded, its certificate is against the store it was made from: verify without a "
+            "teacher."
+        )
 
 
 def check_sample(

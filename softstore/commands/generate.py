@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from softstore.commands.codec_options import (
     CodecName,
@@ -19,10 +18,10 @@ from softstore.commands.codec_options import (
     StepOption,
     chosen_codec,
 )
+from softstore.commands.filling import frames_bar, sentence
 from softstore.commands.info import print_info
 from softstore.corpus import Corpus
 from softstore.format import CHUNK_FRAMES, SHARD_FRAMES
-from softstore.generate import Summary
 from softstore.generate import generate as run
 from softstore.storage import open_storage
 from softstore.store import open_store
@@ -53,22 +52,7 @@ def generate(
     console = Console()
     source = Corpus.open(corpus)
     chosen = chosen_codec(codec, k=k, max_mean_kl=max_mean_kl, max_kl=max_kl, step=step, rank=rank)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("frames · {task.fields[speed]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("Generating", total=None, speed="")
-
-        def show(done: int, total: int) -> None:
-            speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
-            bar.update(task, completed=done, total=total, speed=f"{speed:,.0f}/s" if speed else "")
-
+    with frames_bar("Generating", console) as show:
         summary = run(
             source,
             load_teacher(teacher),
@@ -78,16 +62,5 @@ def generate(
             chunk_frames=chunk_frames,
             progress=show,
         )
-    console.print(_sentence(summary), highlight=False)
+    console.print(sentence(summary), highlight=False)
     print_info(open_store(store), console)
-
-
-def _sentence(summary: Summary) -> str:
-    if not summary.shards:
-        return f"Nothing to do: all {summary.present:,} utterances are stored already."
-    before = f" {summary.present:,} were there before." if summary.present else ""
-    speed = summary.frames / summary.seconds
-    return (
-        f"Stored {summary.utterances:,} utterances, {summary.frames:,} frames, {summary.shards} shards "
-        f"in {summary.seconds:.1f} s ({speed:,.0f} frames/s).{before}"
-    )

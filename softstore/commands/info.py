@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from softstore.certificate import KlSummary
+from softstore.codecs import CODECS
 from softstore.corpus import Corpus
+from softstore.format import Divergence
 from softstore.frames import Frames
 from softstore.inventory import inventory
 from softstore.storage import open_storage
@@ -24,7 +28,8 @@ def info(
 ) -> None:
     """Say what a store or corpus holds: size, bytes per frame by track, and a store's certificate.
 
-    The certificate was measured on the stored bytes: how far decoded posteriors are from the teacher's own.
+    The certificate was measured on the stored bytes: how far decoded posteriors are from the teacher's own,
+    or, in a store that was recoded, from those of the store it was made from, whose own loss stands above.
 
         softstore info runs/demo/store
     """
@@ -44,7 +49,8 @@ def describe(opened: Store | Corpus) -> dict[str, Any]:
         **dataclasses.asdict(inventory(opened.frames)),
     }
     if isinstance(opened, Store):
-        described["certificate"] = dataclasses.asdict(opened.certificate())
+        against = "source" if opened.attributes.recoded_from else "teacher"
+        described["certificate"] = {"against": against, **dataclasses.asdict(opened.certificate())}
     return described
 
 
@@ -68,7 +74,7 @@ def print_info(opened: Store | Corpus, console: Console) -> None:
                 f"{held.ratio_to_float32:.1f} times smaller than float32.",
                 highlight=False,
             )
-        console.print(_certificate(opened))
+        _print_losses(opened, console)
 
 
 def _splits(splits: dict[str, Any]) -> Table:
@@ -89,11 +95,35 @@ def _tracks(track_bytes: dict[str, int], frames: int) -> Table:
     return table
 
 
-def _certificate(store: Store) -> Table:
-    title = "Certificate: KL(teacher ‖ stored) in nats, measured on the stored bytes"
+def _print_losses(store: Store, console: Console) -> None:
+    """The certificate, below those of the stores that this one was recoded from."""
+    before = "teacher"
+    for number, source in enumerate(store.attributes.recoded_from, 1):
+        codec = str(source.codec.get("name"))
+        title = f"Loss of generation {number} ({escape(codec)}): KL({before} ‖ generation {number}) in nats"
+        console.print(_divergences(title, source.certificate))
+        before = f"generation {number}"
+        if codec in CODECS and not CODECS[codec].full_support:
+            console.print(
+                f"Of {before} only what decodes at T = 1 was taken, and is softened from there on: its "
+                "own losses at other temperatures say nothing of what comes after it.",
+                highlight=False,
+            )
+    title = f"Certificate: KL({before} ‖ stored) in nats, measured on the stored bytes"
+    console.print(_divergences(title, store.certificate().kl))
+    if store.attributes.recoded_from:
+        console.print(
+            f"Recoded: measured against what {before} decodes to at T = 1, softened. The losses do not add "
+            "up: KL has no triangle inequality, so how far this store is from the teacher may be more than "
+            "their sum, and was not measured.",
+            highlight=False,
+        )
+
+
+def _divergences(title: str, rows: Sequence[KlSummary | Divergence]) -> Table:
     table = Table("T", title=title, title_justify="left")
     for heading in ("mean", "p99.9", "max"):
         table.add_column(heading, justify="right")
-    for row in store.certificate().kl:
+    for row in rows:
         table.add_row(f"{row.temperature:g}", f"{row.mean:.2e}", f"{row.p999:.2e}", f"{row.max:.2e}")
     return table

@@ -15,7 +15,7 @@ from softstore.errors import MissingDependencyError, SoftstoreError
 from tests.samples import make_corpus, make_store
 
 COMMANDS = [
-    *("corpus", "teacher", "generate", "info", "show", "verify", "compact", "copy"),
+    *("corpus", "teacher", "generate", "info", "show", "verify", "compact", "copy", "recode"),
     *("serve", "train", "evaluate", "demo"),
 ]
 
@@ -50,6 +50,8 @@ def test_help_of_every_command_shows_an_example(command: str) -> None:
         (("verify", "."), "is not a softstore store or corpus"),
         (("copy", "nowhere", "elsewhere"), "There is no directory nowhere."),
         (("copy", ".", "https://elsewhere/store"), "cannot be written"),
+        (("recode", "nowhere", "elsewhere"), "There is no directory nowhere."),
+        (("recode", ".", "elsewhere"), "is not a softstore store or corpus"),
         (("generate", "nowhere", "--teacher", ".", "--store", "s"), "There is no directory nowhere."),
         (("train", "--store", "nowhere", "--out", "o"), "There is no directory nowhere."),
         (("evaluate", "--model", "nowhere", "--store", "nowhere"), "nowhere"),

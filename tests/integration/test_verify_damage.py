@@ -8,7 +8,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from softstore.codecs import Codec, TopK
+from softstore.codecs import Codec, FittedToSample, Parameters, TopK
 from softstore.errors import SoftstoreError
 from softstore.format import SENONES, SENONES_CHECKSUM
 from softstore.sharding import crc32c
@@ -19,15 +19,18 @@ from tests.samples import make_corpus, make_store
 
 LENGTHS = {"a": 70, "b": 60}
 
-CODECS: list[Codec] = [TopK(k=8)]
+CODECS: dict[str, Codec | FittedToSample] = {
+    "topk": TopK(k=8),
+    "transform": Parameters(step=4.0, refined=2, max_kl=0.01),
+}
 
 
-@pytest.fixture(scope="module", params=[*CODECS, None], ids=lambda codec: codec.name if codec else "corpus")
+@pytest.fixture(scope="module", params=[*CODECS, "corpus"])
 def small(request: pytest.FixtureRequest) -> Storage:
     """A store, or a corpus with senones, in memory; whoever changes it puts it right again."""
     corpus = make_corpus(f"memory://{uuid4().hex}", LENGTHS)
-    if request.param is not None:
-        return make_store(f"memory://{uuid4().hex}", corpus, request.param).frames.storage
+    if request.param in CODECS:
+        return make_store(f"memory://{uuid4().hex}", corpus, CODECS[request.param]).frames.storage
     storage = corpus.frames.storage
     senones = b'{"tree":{},"lexicon":{"a":["AH"]}}'
     storage.put(SENONES, senones)

@@ -13,19 +13,26 @@ from hypothesis import strategies as st
 
 import softstore
 from softstore import InvalidInputError, Store
-from softstore.codecs import Codec, Float16, Float32, TopK, UInt8
+from softstore.codecs import Codec, Fidelity, FittedToSample, Float16, Float32, Parameters, TopK, UInt8
 
 CLASSES = 50
 LENGTHS = [1, 2, 15, 16, 17, 33, 60, 64]
-CODECS: list[Codec] = [Float32(), Float16(), UInt8(), TopK(k=8)]
+CODECS: dict[str, Codec | FittedToSample] = {
+    "float32": Float32(),
+    "float16": Float16(),
+    "uint8": UInt8(),
+    "topk": TopK(k=8),
+    "transform": Fidelity(0.01),
+    "transform, some frames escalated": Parameters(step=8.0, refined=2, max_kl=0.2),
+}
 
 
-@pytest.fixture(scope="module", params=CODECS, ids=lambda codec: codec.name)
+@pytest.fixture(scope="module", params=CODECS)
 def stored(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Store:
     path: Path = tmp_path_factory.mktemp("spans") / "store"
     generator = torch.Generator().manual_seed(0)
     with softstore.create(
-        path, class_count=CLASSES, codec=request.param, teacher="t", shard_frames=64, chunk_frames=16
+        path, class_count=CLASSES, codec=CODECS[request.param], teacher="t", shard_frames=64, chunk_frames=16
     ) as recorder:
         for frames in LENGTHS:
             logits = 5 * torch.randn(frames, CLASSES, generator=generator)

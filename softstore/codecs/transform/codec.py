@@ -260,7 +260,9 @@ class Transform:
         constants = self._constants(stored.device)
         blocks = stored.view(-1, self.block_frames, self._width).transpose(1, 2).flatten(1)
         bytes_ = blocks[:, : len(self.codebooks)].int() + constants.first_words
-        words = constants.words.index_select(0, bytes_.flatten()).view(len(blocks), -1)
+        words = constants.words.index_select(0, bytes_.flatten()).view(
+            len(blocks), self.codebooks.columns.size
+        )
         values = words.index_select(1, constants.places).float()
         frequencies = values.view(-1, self.block_frames, self.rank) * constants.scales
         return from_frequencies(frequencies)
