@@ -11,7 +11,7 @@ demo: $(VENV)/demo
 	$(BIN)/softstore demo
 
 test: $(VENV)/dev
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

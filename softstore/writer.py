@@ -7,7 +7,6 @@ leftovers, never half a shard. A shard that is published already is never touche
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -87,10 +86,6 @@ class Writer:
         shards = max(published, default=-1) + 1
         if complete != self.attributes.complete or shards != self.attributes.shards:
             self._update(complete=complete, shards=shards)
-
-    def put_json(self, path: str, value: Any) -> None:
-        """An object of JSON."""
-        self.storage.put(path, json.dumps(value, ensure_ascii=False).encode())
 
     def _place(
         self,

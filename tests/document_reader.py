@@ -154,6 +154,7 @@ class DocumentReader:
         self.path = Path(path)
         self.attributes = checked_root((self.path / "zarr.json").read_bytes())
         self.group = zarr.open_group(self.path, mode="r")
+        self._tracks: dict[str, Array] = {}
 
     @cached_property
     def parts(self) -> list[pa.Table]:
@@ -193,9 +194,11 @@ class DocumentReader:
 
     def track(self, name: str, first: int, count: int) -> Array:
         """Rows of a track, by zarr."""
-        array = self.group[name]
-        assert isinstance(array, zarr.Array)
-        return np.asarray(array[first : first + count])
+        if name not in self._tracks:
+            array = self.group[name]
+            assert isinstance(array, zarr.Array)
+            self._tracks[name] = np.asarray(array[:])
+        return self._tracks[name][first : first + count]
 
     def log_posteriors(
         self, utterance_id: str, temperature: float = 1.0, start: int = 0, stop: int | None = None

@@ -14,6 +14,9 @@ import softstore
 from softstore import Corpus
 
 
+pytestmark = pytest.mark.xdist_group("demo")
+
+
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Where the demo left everything, and what it said."""
