@@ -12,6 +12,7 @@ from torch import Tensor
 from softstore.certificate import divergences
 from softstore.codecs.transform import Transform
 from softstore.codecs.unpacked import select
+from softstore.errors import InvalidInputError
 
 
 def hold_to_bound(
@@ -26,6 +27,9 @@ def hold_to_bound(
     Args:
         encoded: of ``log_posteriors``, (frames, classes), float32.
         kl: as measured on ``encoded``, nats by temperature, each (frames,); brought up to date in place.
+
+    Raises:
+        InvalidInputError: float32 cannot keep that bound.
     """
     assert codec.max_kl is not None
     rows = np.zeros(len(log_posteriors), np.int64)
@@ -42,4 +46,10 @@ def hold_to_bound(
         measured = divergences(codec, select(unpacked, frames), truth, temperatures)
         for temperature, values in measured.items():
             kl[temperature][missed] = values.numpy()
+    worst = max(float(values.max()) for values in kl.values())
+    if not worst <= codec.max_kl:
+        raise InvalidInputError(
+            f"No frame was to diverge more than {codec.max_kl:g} nats, and one does by {worst:g} with its "
+            "exact values: use the float32 codec."
+        )
     return encoded

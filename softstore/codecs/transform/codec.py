@@ -31,7 +31,7 @@ from softstore.codecs.transform import refinement
 from softstore.codecs.transform.blocks import from_frequencies, to_frequencies
 from softstore.codecs.transform.codebook import CODEWORDS, Codebooks
 from softstore.codecs.unpacked import OVERFLOW_FRAMES, span
-from softstore.errors import FormatError
+from softstore.errors import FormatError, InvalidInputError
 from softstore.softening import log_soften
 
 OVERFLOW_WIDTH = 256
@@ -125,6 +125,11 @@ class Transform:
         }
 
     def tracks(self, class_count: int) -> dict[str, TrackSpec]:
+        if class_count != len(self.mean) or class_count > 1 << 16:
+            raise InvalidInputError(
+                f"This transform codec was fitted to {len(self.mean)} classes, the teacher has "
+                f"{class_count}; 65,536 are the most it can hold."
+            )
         tracks = {"coefficients": TrackSpec("uint8", self._width, min(CHUNK_WIDTH, self._width))}
         if self.refined:
             tracks["refined"] = TrackSpec("uint8", 3 * self.refined, self.refined)

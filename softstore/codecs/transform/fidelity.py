@@ -14,15 +14,12 @@ from torch import Tensor
 
 from softstore.codecs.transform.blocks import from_frequencies
 from softstore.codecs.transform.codec import OVERFLOW_WIDTH, Transform
-from softstore.codecs.transform.fitting import BLOCK_FRAMES, Basis, Parameters, fit, quantised
+from softstore.codecs.transform.fitting import BLOCK_FRAMES, LOWEST_BOUND, Basis, Parameters, fit, quantised
 from softstore.errors import InvalidInputError
 from softstore.softening import CERTIFICATE_TEMPERATURES, divergence_by_temperature
 
 SAMPLE_FRAMES = 16_384
 """So many frames of the teacher's outputs are enough to fit a codec to."""
-
-LOWEST_BOUND = 1e-5
-"""Nats. Below, float32's rounding shows: the float32 codec is for that."""
 
 _REFINED = (2, 4, 8, 16, 32, 64)
 _SEARCHED_FRAMES, _JUDGED_FRAMES = 2048, 6144
@@ -209,13 +206,14 @@ def _tightened(basis: Basis, judged: list[Tensor], parameters: Parameters, asked
     wanted = _MARGIN * asked.max_mean_kl
     codec = fit(basis, parameters, asked.asked())
     worst = max(_mean_kl(codec, judged))
-    parameters = replace(parameters, step=parameters.step * min(math.sqrt(wanted / max(worst, 1e-12)), 1.2))
+    factor = min(math.sqrt(wanted / max(worst, 1e-12)), 1.2)
     while True:
+        parameters = replace(parameters, step=max(parameters.step * factor, _COARSE_STEPS[-1]))
         codec = fit(basis, parameters, asked.asked())
         worst = max(_mean_kl(codec, judged))
-        if worst <= wanted or parameters.step <= _COARSE_STEPS[-1]:
+        if worst <= wanted or parameters.step == _COARSE_STEPS[-1]:
             return codec
-        parameters = replace(parameters, step=parameters.step * min(wanted / worst, 0.96))
+        factor = min(wanted / worst, 0.96)
 
 
 def _mean_kl(codec: Transform, utterances: Sequence[Tensor]) -> list[float]:

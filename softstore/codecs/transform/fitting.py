@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,12 @@ from softstore.codecs.transform.blocks import to_frequencies
 from softstore.codecs.transform.codebook import fit_codebooks
 from softstore.codecs.transform.codec import Transform
 from softstore.errors import InvalidInputError
+
+LOWEST_BOUND = 1e-5
+"""Nats of a divergence. Below, float32's rounding shows: the float32 codec is for that."""
+
+LOWEST_STEP = 1e-4
+"""Nats; float32 has no finer ones for the log-posteriors of hardly possible classes."""
 
 BLOCK_FRAMES = 8
 """Longer blocks save a few per cent of the bytes more, and make short spans dearer."""
@@ -35,6 +42,10 @@ class Parameters:
         refined_step: of the corrections, in nats.
         rank: at most so many components; None: as many as leave anything to store.
         max_kl: the bound of every frame, in nats.
+
+    Raises:
+        InvalidInputError: a step that is not a number above 0, or a number of classes or components, or a
+            bound, that makes no sense.
     """
 
     step: float
@@ -42,6 +53,21 @@ class Parameters:
     refined_step: float = 0.25
     rank: int | None = None
     max_kl: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, nats, lowest in (
+            ("step", self.step, LOWEST_STEP),
+            ("refined_step", self.refined_step, LOWEST_STEP),
+            ("max_kl", self.max_kl, LOWEST_BOUND),
+        ):
+            if nats is not None and not (math.isfinite(nats) and nats >= lowest):
+                raise InvalidInputError(
+                    f"{name} must be a number of nats of at least {lowest:g}, not {nats}."
+                )
+        if self.refined < 0 or (self.rank is not None and self.rank < 1):
+            raise InvalidInputError(
+                f"No transform codec corrects {self.refined} classes in {self.rank} components: choose more."
+            )
 
     def asked(self) -> dict[str, Any]:
         """For the record; JSON values."""
