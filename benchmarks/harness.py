@@ -55,14 +55,25 @@ def median_ratio(seconds: Sequence[float], reference: Sequence[float]) -> float:
     return statistics.median(theirs / ours for ours, theirs in zip(seconds, reference, strict=True))
 
 
-def report(name: str, rows: Sequence[Row], targets: Sequence[Target], path: Path | None) -> None:
-    """Print the table, and write the report if a path is given."""
+def report(
+    name: str,
+    rows: Sequence[Row],
+    targets: Sequence[Target],
+    path: Path | None,
+    shown: Sequence[str] | None = None,
+) -> None:
+    """Print the table, and write the report if a path is given.
+
+    Args:
+        shown: the columns printed; None: all. The report has all in any case.
+    """
     console = Console()
     table = Table(title=f"benchmarks.{name}", title_justify="left")
-    for column in rows[0]:
+    printed = list(shown or rows[0])
+    for column in printed:
         table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
     for row in rows:
-        table.add_row(*(value if isinstance(value, str) else f"{value:,.4g}" for value in row.values()))
+        table.add_row(*(_text(row[column]) for column in printed))
     console.print(table)
     for target in targets:
         verdict = "met" if target.met else "NOT met"
@@ -78,6 +89,12 @@ def report(name: str, rows: Sequence[Row], targets: Sequence[Target], path: Path
             "targets": [asdict(target) for target in targets],
         }
         path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _text(value: str | int | float) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def machine() -> dict[str, Any]:

@@ -45,7 +45,7 @@ from benchmarks.readers import (
 )
 from benchmarks.s3_server import BUCKET, S3Server, s3_server
 from softstore import Store
-from softstore.codecs import Codec, Float16, TopK
+from softstore.codecs import Codec, Fidelity, FittedToSample, Float16
 from softstore.storage import open_storage
 
 SPAN_FRAMES = 500
@@ -62,13 +62,12 @@ class Size:
     rounds: int
 
 
-FULL = Size(2008, {"topk": 65_536, "float16": 16_384}, spans=100, remote_spans=15, rounds=5)
-QUICK = Size(200, {"topk": 8_192, "float16": 2_048}, spans=10, remote_spans=2, rounds=1)
+FULL = Size(2008, {"transform": 65_536, "float16": 16_384}, spans=100, remote_spans=15, rounds=5)
+QUICK = Size(200, {"transform": 8_192, "float16": 2_048}, spans=10, remote_spans=2, rounds=1)
 
 
-def codecs(size: Size) -> dict[str, Codec]:
-    """What the stores are made of: rows of 336 bytes, and dense ones."""
-    return {"topk": TopK(k=min(80, size.classes // 2)), "float16": Float16()}
+CODECS: dict[str, Codec | FittedToSample] = {"transform": Fidelity(), "float16": Float16()}
+"""What the stores are made of: the default, and dense rows."""
 
 
 def utterances(frames: int, classes: int) -> Iterator[tuple[str, Tensor]]:
@@ -84,7 +83,7 @@ def utterances(frames: int, classes: int) -> Iterator[tuple[str, Tensor]]:
         number, frames = number + 1, frames - length
 
 
-def make_store(path: Path, codec: Codec, frames: int, classes: int) -> Store:
+def make_store(path: Path, codec: Codec | FittedToSample, frames: int, classes: int) -> Store:
     """A local store of `utterances`."""
     with softstore.create(path, class_count=classes, codec=codec, teacher="synthetic") as recorder:
         for utterance_id, log_posteriors in utterances(frames, classes):
@@ -166,7 +165,7 @@ def main(json: JsonOption = None, quick: QuickOption = False) -> None:
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(s3_server())
-        for content, codec in codecs(size).items():
+        for content, codec in CODECS.items():
             store = make_store(work / content, codec, size.frames[content], size.classes)
             local = zarr_readers(store) | {"zarrs": zarrs_reader(store)}
             if content == "float16":
@@ -176,7 +175,7 @@ def main(json: JsonOption = None, quick: QuickOption = False) -> None:
             rows += compare("local", content, store, local, size, None)
             remote = upload(store, f"s3://{BUCKET}/{content}")
             rows += compare("S3", content, remote, zarr_readers(remote), size, server)
-    report("reading", rows, promises(rows, "topk"), json)
+    report("reading", rows, promises(rows, "transform"), json)
 
 
 def promises(rows: Sequence[Row], content: str) -> list[Target]:

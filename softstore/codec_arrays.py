@@ -1,7 +1,7 @@
 """What a codec needs once (a basis, a mean): Zarr v3 arrays of one chunk each below ``codec/``.
 
 A chunk object is the array's little-endian bytes, zstd, then the crc32c of what zstd gave. Its size and
-its own crc32c stand in the store's attributes.
+its SHA-256 stand in the store's attributes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from softstore.errors import CorruptDataError, InvalidInputError, NotFoundError
 from softstore.format import Attributes, CodecArray, codec_object
-from softstore.sharding import ZSTD_LEVEL, crc32c
+from softstore.sharding import ZSTD_LEVEL, crc32c, sha256
 from softstore.storage import Storage
 
 _CHECKSUM_BYTES = 4
@@ -28,7 +28,7 @@ def encode_codec_array(name: str, array: NDArray[np.generic]) -> tuple[CodecArra
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     packed = bytes(Zstd(level=ZSTD_LEVEL).encode(little))
     data = packed + crc32c(packed).to_bytes(_CHECKSUM_BYTES, "little")
-    entry = {"dtype": array.dtype.name, "shape": list(array.shape), "size": len(data), "crc32c": crc32c(data)}
+    entry = {"dtype": array.dtype.name, "shape": list(array.shape), "size": len(data), "sha256": sha256(data)}
     try:
         return CodecArray.model_validate(entry), data
     except ValidationError as error:
@@ -58,7 +58,7 @@ def _read(storage: Storage, name: str, array: CodecArray) -> NDArray[np.generic]
     packed, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
     if (
         len(data) != array.size
-        or crc32c(data) != array.crc32c
+        or sha256(data) != array.sha256
         or crc32c(packed) != int.from_bytes(checksum, "little")
     ):
         raise CorruptDataError(f"{path} in {storage.url} is damaged: its bytes do not match their checksum.")

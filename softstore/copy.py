@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from softstore.corpus import checked_senones
 from softstore.errors import ConflictError, CorruptDataError, NotAStoreError, NotFoundError
 from softstore.format import (
     MANIFEST,
@@ -24,7 +25,7 @@ from softstore.format import (
 from softstore.manifest import Manifest, ShardObject
 from softstore.metadata import metadata_objects
 from softstore.parts import Span, part_from_bytes, part_spans, read_attributes, read_part
-from softstore.sharding import crc32c
+from softstore.sharding import sha256
 from softstore.storage import Storage
 
 _THREADS = 4
@@ -96,16 +97,17 @@ def copy(source: Storage, destination: Storage, progress: Progress = lambda done
 def _groups(source: Storage, attributes: Attributes) -> tuple[list[Objects], int]:
     """Everything but ``zarr.json``, in groups that must be there before the next begins; and utterances."""
     once = {
-        codec_object(name, array): ShardObject(array.size, array.crc32c)
+        codec_object(name, array): ShardObject(array.size, array.sha256)
         for name, array in attributes.codec_arrays.items()
     }
     if SENONES_CHECKSUM in attributes.corpus and attributes.kind == "corpus":
-        once[SENONES] = ShardObject(source.size(SENONES), attributes.corpus[SENONES_CHECKSUM])
+        senones = checked_senones(source, attributes)
+        once[SENONES] = ShardObject(len(senones), sha256(senones))
     groups, parts = [once], []
     for path, data in _parts(source, attributes):
         table = part_from_bytes(data, path)
         parts.append(table)
-        groups += [Manifest([table]).objects, {path: ShardObject(len(data), crc32c(data))}]
+        groups += [Manifest([table]).objects, {path: ShardObject(len(data), sha256(data))}]
     return groups, len(Manifest(parts))
 
 
@@ -180,7 +182,7 @@ def _is_there(destination: Storage, path: str, entry: ShardObject) -> bool:
     try:
         if destination.size(path) != entry.size:
             return False
-        return crc32c(destination.get(path)) == entry.crc32c
+        return sha256(destination.get(path)) == entry.sha256
     except NotFoundError:
         return False
 
@@ -189,7 +191,7 @@ def _checked(source: Storage, path: str, entry: ShardObject) -> bytes:
     data = _get(source, path)
     if data is None:
         raise CorruptDataError(f"{path} is missing in {source.url}: run `softstore verify` there.")
-    if len(data) != entry.size or crc32c(data) != entry.crc32c:
+    if len(data) != entry.size or sha256(data) != entry.sha256:
         raise CorruptDataError(
             f"{path} in {source.url} is damaged, and was not copied: run `softstore verify` there."
         )

@@ -44,14 +44,19 @@ class Corpus(Collection[Utterance]):
 
 def read_senones(storage: Storage, attributes: Attributes) -> dict[str, Any]:
     """As `Corpus.senones`, of the corpus that lies there."""
+    try:
+        found: dict[str, Any] = json.loads(checked_senones(storage, attributes))
+    except ValueError as error:
+        raise CorruptDataError(f"{SENONES} in {storage.url} is not JSON: {error}.") from error
+    return found
+
+
+def checked_senones(storage: Storage, attributes: Attributes) -> bytes:
+    """The senones as they are stored; raises as `Corpus.senones`."""
     data = storage.get(SENONES)
     # A corpus of somebody else's making may have senones without a checksum.
     if attributes.corpus.get(SENONES_CHECKSUM, crc32c(data)) != crc32c(data):
         raise CorruptDataError(
             f"{SENONES} in {storage.url} is damaged: its bytes do not match their checksum."
         )
-    try:
-        found: dict[str, Any] = json.loads(data)
-    except ValueError as error:
-        raise CorruptDataError(f"{SENONES} in {storage.url} is not JSON: {error}.") from error
-    return found
+    return data

@@ -67,12 +67,12 @@ class Teacher(_Record):
 
 
 class CodecArray(_Record):
-    """One array below ``codec/``; size and crc32c are of its chunk object."""
+    """One array below ``codec/``; size and SHA-256 are of its chunk object."""
 
     dtype: DType
     shape: Annotated[list[_Positive], Field(min_length=1)]
     size: _Positive
-    crc32c: Annotated[int, Field(ge=0, lt=2**32)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Divergence(_Record):

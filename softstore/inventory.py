@@ -30,7 +30,8 @@ class Inventory:
         hours: of speech.
         splits: by name.
         track_bytes: bytes of each track's objects, indexes included.
-        target_bytes_per_frame: of the soft targets; None for a corpus.
+        codec_bytes: what the codec needs once.
+        target_bytes_per_frame: of the soft targets, without what is needed once; None for a corpus.
         ratio_to_float32: how many times smaller than the same posteriors in float32; None for a corpus.
     """
 
@@ -40,6 +41,7 @@ class Inventory:
     shards: int
     splits: dict[str, SplitSize]
     track_bytes: dict[str, int]
+    codec_bytes: int
     target_bytes_per_frame: float | None
     ratio_to_float32: float | None
 
@@ -65,6 +67,7 @@ def inventory(frames: Frames) -> Inventory:
         shards=len(manifest.shards),
         splits=splits,
         track_bytes=track_bytes,
+        codec_bytes=sum(array.size for array in attributes.codec_arrays.values()),
         target_bytes_per_frame=per_frame,
         ratio_to_float32=FLOAT32_BYTES * attributes.class_count / per_frame if per_frame else None,
     )

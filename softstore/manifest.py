@@ -5,7 +5,7 @@ Columns: ``utterance_id``, ``shard``, ``first_frame`` (on the frame axis of the 
 the certificate: ``entropy`` (mean, nats) and ``mean_kl_t<T>``, ``max_kl_t<T>`` (nats) for each temperature.
 
 Two columns say something about a whole shard, and are null but in its first row: ``objects``, its objects
-with size and crc32c, so that a deleted one is an error; and ``kl_histogram``, how many of its frames fell
+with size and SHA-256, so that a deleted one is an error; and ``kl_histogram``, how many of its frames fell
 into each bin of `softstore.certificate.KL_BINS` at each certificate temperature. So a compacted part is
 nothing but the rows of its shards' parts, one after another.
 """
@@ -37,7 +37,7 @@ PLACEMENT = {
 
 OF_A_SHARD = {
     "objects": pa.list_(
-        pa.struct({"path": pa.string(), "size": pa.uint64(), "crc32c": pa.uint32()}),
+        pa.struct({"path": pa.string(), "size": pa.uint64(), "sha256": pa.string()}),
     ),
     "kl_histogram": pa.list_(
         pa.struct({"temperature": pa.float64(), "frames": pa.list_(pa.uint32())}),
@@ -47,10 +47,10 @@ OF_A_SHARD = {
 
 @dataclass(frozen=True, slots=True)
 class ShardObject:
-    """One object of a shard: its size in bytes and crc32c."""
+    """One object of a shard: its size in bytes and `softstore.sharding.sha256`."""
 
     size: int
-    crc32c: int
+    sha256: str
 
 
 def utterance_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -155,7 +155,7 @@ class Manifest:
     def objects(self) -> dict[str, ShardObject]:
         """The objects of all shards by path."""
         found = pc.list_flatten(_one_chunk(self._shards["objects"]))
-        columns = (found.field(name).to_pylist() for name in ("path", "size", "crc32c"))
+        columns = (found.field(name).to_pylist() for name in ("path", "size", "sha256"))
         return {path: ShardObject(size, checksum) for path, size, checksum in zip(*columns, strict=True)}
 
     def row(self, utterance_id: str) -> dict[str, Any]:

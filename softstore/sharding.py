@@ -11,6 +11,7 @@ Spec: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/ind
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from math import prod
 
@@ -26,9 +27,21 @@ _CHECKSUM_BYTES = 4
 _MISSING = 2**64 - 1
 
 
-def crc32c(data: bytes | memoryview) -> int:
-    """The Castagnoli checksum of ``data``, as Zarr's crc32c codec has it."""
-    return int(google_crc32c.value(bytes(data)))
+def crc32c(data: bytes | memoryview, before: int = 0) -> int:
+    """The Castagnoli checksum of ``data``, as Zarr's crc32c codec has it.
+
+    Args:
+        before: that of what comes before ``data``, to go on from.
+    """
+    return int(google_crc32c.extend(before, bytes(data)))
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of a whole object, as 64 lower-case hexadecimal digits.
+
+    Its pieces end in a crc32c each, so its own crc32c would say nothing about what they hold.
+    """
+    return hashlib.sha256(data).hexdigest()
 
 
 def encode_shard(

@@ -22,7 +22,7 @@ from softstore.manifest import Manifest, ShardObject, shard_table, utterance_tab
 from softstore.metadata import metadata_objects
 from softstore.occupancy import Occupancy
 from softstore.parts import part_to_bytes, read_attributes
-from softstore.sharding import crc32c, encode_shard
+from softstore.sharding import crc32c, encode_shard, sha256
 from softstore.storage import Storage
 
 
@@ -75,7 +75,7 @@ class Writer:
             )
             path = layout.shard_object(track, spec, shard)
             self.storage.put(path, data)
-            objects[path] = ShardObject(len(data), crc32c(data))
+            objects[path] = ShardObject(len(data), sha256(data))
         return self.storage.create(part, part_to_bytes(shard_table(utterances, objects, kl_histogram or {})))
 
     def finish(self, manifest: Manifest) -> None:

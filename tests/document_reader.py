@@ -5,6 +5,7 @@ Section numbers are those of that page. Slow and simple on purpose.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from functools import cached_property
@@ -39,6 +40,11 @@ def crc32c(data: bytes) -> int:
     for byte in data:
         value = value >> 8 ^ _TABLE[(value ^ byte) & 255]
     return value ^ 2**32 - 1
+
+
+def sha256(data: bytes) -> str:
+    """Section 1."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def checked_root(data: bytes) -> dict[str, Any]:
@@ -186,7 +192,7 @@ class DocumentReader:
         found = {}
         for name, entry in self.attributes["codec_arrays"].items():
             data = self.path.joinpath("codec", name, "c", *("0" for _ in entry["shape"])).read_bytes()
-            assert (len(data), crc32c(data)) == (entry["size"], entry["crc32c"])
+            assert (len(data), sha256(data)) == (entry["size"], entry["sha256"])
             assert crc32c(data[:-4]) == int.from_bytes(data[-4:], "little")
             values = np.frombuffer(Zstd().decode(data[:-4]), np.dtype(entry["dtype"]).newbyteorder("<"))
             found[name] = values.reshape(entry["shape"])

@@ -20,7 +20,7 @@ from api.ranges import byte_range, matches
 from softstore import Store
 from softstore.errors import CorruptDataError, NotFoundError
 from softstore.local_files import LocalFiles
-from softstore.sharding import crc32c
+from softstore.sharding import sha256
 from softstore.storage import Storage
 
 router = APIRouter(prefix="/v1/stores/{store}/objects", tags=["objects"])
@@ -115,7 +115,7 @@ def _find(store: Store, path: str) -> _Object:
         return _shard_object(store, path)
     data = storage.get(path)
     cache = IMMUTABLE if path.startswith("manifest/") else CHANGES
-    return _Object(path, len(data), partial(_slice, data), _etag(len(data), crc32c(data)), cache)
+    return _Object(path, len(data), partial(_slice, data), _etag(len(data), sha256(data)), cache)
 
 
 def _shard_object(store: Store, path: str) -> _Object:
@@ -126,7 +126,7 @@ def _shard_object(store: Store, path: str) -> _Object:
     read = partial(storage.get_range, path)
     if entry is None or entry.size != size:
         return _Object(path, size, read, None, CHANGES)
-    return _Object(path, size, read, _etag(size, entry.crc32c), IMMUTABLE)
+    return _Object(path, size, read, _etag(size, entry.sha256), IMMUTABLE)
 
 
 def _reachable(storage: Storage, path: str) -> bool:
@@ -144,8 +144,8 @@ def _range_header(request: Request, etag: str | None) -> str | None:
     return request.headers.get("range") if condition is None or condition == etag else None
 
 
-def _etag(size: int, checksum: int) -> str:
-    return f'"{size:x}-{checksum:08x}"'
+def _etag(size: int, checksum: str) -> str:
+    return f'"{size:x}-{checksum[:32]}"'
 
 
 def _slice(data: bytes, start: int, length: int) -> memoryview:

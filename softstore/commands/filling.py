@@ -25,11 +25,13 @@ def frames_bar(what: str, console: Console) -> Iterator[Progress]:
         transient=True,
     )
     with bar:
-        task = bar.add_task(what, total=None, speed="")
+        # Until the first frames are stored, a codec may be fitted to a sample.
+        task = bar.add_task("Getting ready", total=None, speed="")
 
         def show(done: int, total: int) -> None:
             speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
-            bar.update(task, completed=done, total=total, speed=f"{speed:,.0f}/s" if speed else "")
+            shown = f"{speed:,.0f}/s" if speed else ""
+            bar.update(task, description=what, completed=done, total=total, speed=shown)
 
         yield show
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from softstore.certificate import KlSummary
-from softstore.codecs import CODECS
+from softstore.codecs import CODECS, Transform
 from softstore.corpus import Corpus
 from softstore.format import Divergence
 from softstore.frames import Frames
@@ -69,9 +69,10 @@ def print_info(opened: Store | Corpus, console: Console) -> None:
     console.print(_splits(held.splits), _tracks(held.track_bytes, max(held.frames, 1)))
     if isinstance(opened, Store):
         if held.target_bytes_per_frame and held.ratio_to_float32:
+            once = f", and {held.codec_bytes:,} bytes once for the codec" if held.codec_bytes else ""
             console.print(
-                f"Soft targets: {held.target_bytes_per_frame:.1f} bytes a frame, "
-                f"{held.ratio_to_float32:.1f} times smaller than float32.",
+                f"Soft targets ({opened.codec.name}): {held.target_bytes_per_frame:.1f} bytes a frame, "
+                f"{held.ratio_to_float32:.1f} times smaller than float32{once}.",
                 highlight=False,
             )
         _print_losses(opened, console)
@@ -110,13 +111,28 @@ def _print_losses(store: Store, console: Console) -> None:
                 highlight=False,
             )
     title = f"Certificate: KL({before} ‖ stored) in nats, measured on the stored bytes"
-    console.print(_divergences(title, store.certificate().kl))
+    measured = store.certificate().kl
+    console.print(_divergences(title, measured))
+    _print_shortfall(store, measured, console)
     if store.attributes.recoded_from:
         console.print(
             f"Recoded: measured against what {before} decodes to at T = 1, softened. The losses do not add "
             "up: KL has no triangle inequality, so how far this store is from the teacher may be more than "
             "their sum, and was not measured.",
             highlight=False,
+        )
+
+
+def _print_shortfall(store: Store, measured: Sequence[KlSummary], console: Console) -> None:
+    """A codec is fitted to a sample: say so where the whole turned out to be less kind."""
+    asked = store.codec.asked.get("max_mean_kl") if isinstance(store.codec, Transform) else None
+    worst = max(measured, key=lambda row: row.mean, default=None)
+    if asked is not None and worst is not None and worst.mean > asked:
+        console.print(
+            f"[yellow]A mean of at most {asked:g} was asked for, and kept on the sample; at T = "
+            f"{worst.temperature:g} it is {worst.mean:.2e}. Ask for less, or --max-kl, in a new store.[/]",
+            highlight=False,
+            soft_wrap=True,
         )
 
 

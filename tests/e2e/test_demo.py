@@ -13,7 +13,6 @@ import pytest
 import softstore
 from softstore import Corpus
 
-
 pytestmark = pytest.mark.xdist_group("demo")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,7 @@ def test_whole_objects(client: httpx.Client, store: Store, path: str) -> None:
     got, head = client.get(OBJECTS + path), client.head(OBJECTS + path)
     assert (got.status_code, head.status_code) == (200, 200)
     assert (got.content, head.content) == (data, b"")
+    assert got.headers["etag"] == f'"{len(data):x}-{hashlib.sha256(data).hexdigest()[:32]}"'
     for response in (got, head):
         assert response.headers["content-length"] == str(len(data))
         assert response.headers["accept-ranges"] == "bytes"

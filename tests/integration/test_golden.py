@@ -204,7 +204,7 @@ def test_checksum_of_a_manifest_part() -> None:
     assert set(table.column_names) >= PLACEMENT.keys() | OF_A_SHARD.keys()
 
 
-TRAILER = "53 53 43 4b e7 0b 73 23"
+TRAILER = "53 53 43 4b b6 9a 4e fe"
 
 
 def test_bytes_of_a_small_shard() -> None:

@@ -23,7 +23,7 @@ from softstore.codecs import Float16
 from softstore.errors import ConflictError, InvalidInputError
 from softstore.format import manifest_part
 from softstore.parts import part_to_bytes, read_part
-from softstore.sharding import crc32c, encode_shard
+from softstore.sharding import encode_shard, sha256
 from softstore.storage import Storage, open_storage
 from softstore.verify import verify
 from softstore.writer import Writer, update_attributes
@@ -114,7 +114,7 @@ def rewrite(storage: Storage, shard: int, path: str, data: bytes) -> None:
 
     def edit(rows: list[dict[str, Any]]) -> None:
         entry = next(entry for entry in rows[0]["objects"] if entry["path"] == path)
-        entry.update(size=len(data), crc32c=crc32c(data))
+        entry.update(size=len(data), sha256=sha256(data))
 
     change(storage, shard, edit)
 

@@ -26,7 +26,7 @@ ATTRIBUTES = Attributes(
         "targets/x": TrackSpec("float16", 8, 2),
         "targets/y": TrackSpec("int8", 3),
     },
-    codec_arrays={"basis": CodecArray(dtype="float32", shape=[4, 5], size=99, crc32c=7)},
+    codec_arrays={"basis": CodecArray(dtype="float32", shape=[4, 5], size=99, sha256="0" * 64)},
     corpus={"name": "süß", "snr": 1e-05},
 )
 
@@ -79,8 +79,13 @@ def test_another_zarr_group_is_not_a_store(found: bytes) -> None:
         ),
         ({"tracks": {"x": {"dtype": "int8", "layout": "new"}}}, "tracks: x: layout"),
         ({"tracks": {"../x": {"dtype": "int8"}}}, "tracks"),
-        ({"codec_arrays": {"a/b": {"dtype": "int8", "shape": [1], "size": 1, "crc32c": 1}}}, "codec_arrays"),
-        ({"codec_arrays": {"a": {"dtype": "int8", "shape": [], "size": 1, "crc32c": 1}}}, "shape"),
+        (
+            {"codec_arrays": {"a/b": {"dtype": "int8", "shape": [1], "size": 1, "sha256": "7" * 64}}},
+            "codec_arrays",
+        ),
+        ({"codec_arrays": {"a": {"dtype": "int8", "shape": [], "size": 1, "sha256": "7" * 64}}}, "shape"),
+        ({"codec_arrays": {"a": {"dtype": "int8", "shape": [1], "size": 1, "sha256": "F" * 64}}}, "sha256"),
+        ({"codec_arrays": {"a": {"dtype": "int8", "shape": [1], "size": 1, "sha256": "7" * 65}}}, "sha256"),
     ],
 )
 def test_a_layout_that_does_not_fit_is_named(changes: dict[str, Any], sentence: str) -> None:

@@ -17,6 +17,8 @@ from softstore.errors import CorruptDataError, InvalidInputError
 from softstore.manifest import Manifest, ShardObject, join, shard_table, utterance_table
 from softstore.parts import part_from_bytes, part_spans, part_to_bytes
 
+SHA256 = "0123456789abcdef" * 4
+
 
 def row(utterance_id: str, shard: int, **extra: Any) -> dict[str, Any]:
     placed = {"first_frame": 512 * shard, "num_frames": 5, "features_crc32c": 4_000_000_000}
@@ -33,7 +35,7 @@ def row(utterance_id: str, shard: int, **extra: Any) -> dict[str, Any]:
 
 def part(shard: int, *utterance_ids: str, **extra: Any) -> pa.Table:
     rows = [row(utterance_id, shard, **extra) for utterance_id in utterance_ids]
-    objects = {f"labels/c/{shard}": ShardObject(100 + shard, 3_000_000_000)}
+    objects = {f"labels/c/{shard}": ShardObject(100 + shard, SHA256)}
     return shard_table(utterance_table(rows), objects, {"1": [shard, 2, 0], "2": [0, 1, 1]})
 
 
@@ -72,7 +74,7 @@ def test_a_parquet_file_that_is_no_part_is_damaged() -> None:
 def test_a_plain_parquet_reader_reads_a_part() -> None:
     table = pq.read_table(io.BytesIO(PART), page_checksum_verification=True)
     assert table["utterance_id"].to_pylist() == ["a", "b/ü"]
-    assert table["objects"].to_pylist()[0] == [{"path": "labels/c/0", "size": 100, "crc32c": 3_000_000_000}]
+    assert table["objects"].to_pylist()[0] == [{"path": "labels/c/0", "size": 100, "sha256": SHA256}]
     assert pq.ParquetFile(io.BytesIO(PART)).metadata.num_rows == 2
 
 
@@ -80,7 +82,7 @@ def test_parts_add_up() -> None:
     manifest = Manifest([part(0, "b", "a"), part(2, "c", snr_db=1.0), part(5, "d")])
     assert manifest.shards == [0, 2, 5]
     assert manifest.table["utterance_id"].to_pylist() == ["b", "a", "c", "d"]
-    assert manifest.objects == {f"labels/c/{n}": ShardObject(100 + n, 3_000_000_000) for n in (0, 2, 5)}
+    assert manifest.objects == {f"labels/c/{n}": ShardObject(100 + n, SHA256) for n in (0, 2, 5)}
     assert (manifest.kl_histogram(1), manifest.kl_histogram(2.0)) == ([7, 6, 0], [0, 3, 3])
     assert (len(manifest), manifest.frames) == (4, 20)
     assert (manifest.row("c")["snr_db"], manifest.row("b")["snr_db"]) == (1.0, None)

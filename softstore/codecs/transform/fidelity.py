@@ -22,7 +22,7 @@ SAMPLE_FRAMES = 16_384
 """So many frames of the teacher's outputs are enough to fit a codec to."""
 
 _REFINED = (2, 4, 8, 16, 32, 64)
-_SEARCHED_FRAMES, _JUDGED_FRAMES = 2048, 6144
+_SEARCHED_FRAMES, _JUDGED_FRAMES = 1024, 6144
 """By the first so many of these frames parameters are compared, by all of them the codec is judged."""
 
 _JUDGED_AT_ONCE = 128
@@ -87,9 +87,10 @@ class Fidelity:
         search = _Search(basis, _first(judged, _SEARCHED_FRAMES), self)
         best: _Found | None = None
         for step in _COARSE_STEPS:
-            if best is not None and search.coefficient_bytes(step) > best.cost:
+            found = search.best(step)
+            if best is not None and (found is None or found.cost > 1.5 * best.cost):
                 break
-            best = _cheaper(best, search.best(step))
+            best = _cheaper(best, found)
         if best is None:
             return search.finest()
         coarse = best.parameters.step
@@ -137,9 +138,9 @@ class _Search:
     def _refinements(self) -> list[int]:
         return [k for k in _REFINED if k <= self._exact.shape[1] // 2] or [1]
 
-    def coefficient_bytes(self, step: float) -> float:
+    def _coefficient_bytes(self, steps: Tensor) -> float:
         """Bytes a frame of the coefficients, about as entropy coding leaves them."""
-        values = quantised(self._basis, self._basis.steps(step, self._basis.rank(step, None)))
+        values = quantised(self._basis, steps)
         used = values[:, values.any(axis=0)]
         bits = sum(_entropy(column) for column in used.T)
         return _CODED * bits / 8 / BLOCK_FRAMES
@@ -150,7 +151,7 @@ class _Search:
         steps = self._basis.steps(step, rank)
         rounded = (self._frequencies[:, :, :rank] / steps).round_().clamp_(-127, 127) * steps
         decoded = from_frequencies(rounded)[self._rows] @ self._basis.vectors[:rank] + self._basis.mean
-        coefficients = self.coefficient_bytes(step)
+        coefficients = self._coefficient_bytes(steps)
         found: _Found | None = None
         refined_step = _refined_step(self._asked.max_mean_kl)
         # From many to few: once few do not keep the mean, fewer will not either.

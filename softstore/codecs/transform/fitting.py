@@ -98,6 +98,8 @@ class Basis:
         self.vectors = vectors.T.flip(0).contiguous()
         self._block_frames = block_frames
         self.frequencies = torch.cat([self.project(utterance) for utterance in sample])
+        self._largest = self.frequencies.abs().amax(dim=0)
+        self._power = self.frequencies.square().sum(dim=(0, 1))
 
     def project(self, log_posteriors: Tensor) -> Tensor:
         """Coefficients of one utterance, (frames, classes): shape (blocks, block frames, classes)."""
@@ -106,18 +108,20 @@ class Basis:
 
     def steps(self, step: float, rank: int) -> Tensor:
         """Shape (block frames, rank): ``step``, but more where a coefficient would not fit into a byte."""
-        largest = self.frequencies[:, :, :rank].abs().amax(dim=0)
-        return (largest * (_HEADROOM / _LARGEST)).clamp_min(step)
+        return (self._largest[:, :rank] * (_HEADROOM / _LARGEST)).clamp_min(step)
 
     def rank(self, step: float, most: int | None) -> int:
         """How many components to keep: from 1 to ``most``, all but the last that hardly leave 0.
 
         What is left out adds less than `_LEFT_OUT` of the rounding errors' power.
         """
-        rounding = self.frequencies - (self.frequencies / step).round_() * step
-        without = self.frequencies.square().sum(dim=(0, 1)) - rounding.square_().sum(dim=(0, 1))
-        dearer = without.flip(0).cumsum(0).flip(0)
-        rank = max(int((dearer > _LEFT_OUT * rounding.sum()).sum()), 1)
+        # Components whose largest coefficient is rounded to 0 leave nothing at all.
+        seen = int((self._largest.amax(dim=0) >= step / 2).long().cumsum(0).argmax()) + 1
+        values = self.frequencies[:, :, :seen]
+        rounding = (values - (values / step).round_() * step).square_().sum(dim=(0, 1))
+        dearer = (self._power[:seen] - rounding).flip(0).cumsum(0).flip(0)
+        errors = rounding.sum() + self._power[seen:].sum()
+        rank = max(int((dearer > _LEFT_OUT * errors).sum()), 1)
         return rank if most is None else min(rank, most)
 
 
