@@ -71,7 +71,8 @@ def by_codebooks(codec: Transform) -> Coder:
 
     def decode(pieces: list[bytes]) -> NDArray[np.integer]:
         parts = [np.frombuffer(decompress(piece), np.uint8).reshape(BLOCKS, -1) for piece in pieces]
-        return words[np.concatenate(parts, axis=1) + first]
+        found: NDArray[np.integer] = words.take(np.concatenate(parts, axis=1) + first, axis=0)
+        return found
 
     return Coder(encode, decode)
 
