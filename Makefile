@@ -24,8 +24,9 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Pins what is installed now; run it after changing pyproject.toml.
-lock: $(VENV)/dev
+# Pins what pyproject.toml asks for now.
+lock: | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
 
 clean:

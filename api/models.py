@@ -24,7 +24,7 @@ class StoreSummary(BaseModel):
     frames: int | None = Field(description="Published frames; null if the manifest cannot be read.")
     utterances: int | None = Field(description="Published utterances; null if the manifest cannot be read.")
     class_count: int = Field(description="Senones: the width of a row of posteriors.", examples=[2008])
-    codec: str = Field(description="How posteriors are stored.", examples=["topk"])
+    codec: str = Field(description="How posteriors are stored.", examples=["transform"])
     complete: bool = Field(description="Whether generation has finished.")
     problem: Problem | None = Field(None, description="Why the manifest cannot be read.")
     links: dict[str, str] = Field(examples=[{"self": "/v1/stores/demo"}])

@@ -194,9 +194,10 @@ class _Shard:
 
     @classmethod
     def of(cls, spec: TrackSpec, rows: NDArray[np.generic]) -> _Shard:
-        data = encode_shard(rows, SHARD_FRAMES, CHUNK_FRAMES, spec.chunk_width)
+        shard_rows = spec.shard_rows(SHARD_FRAMES)
+        data = encode_shard(rows, shard_rows, CHUNK_FRAMES, spec.chunk_width)
         columns = (spec.width or 1) // (spec.chunk_width or spec.width or 1)
-        index = ShardIndex.parse(data[-index_bytes(SHARD_FRAMES, CHUNK_FRAMES, columns) :], "shard", columns)
+        index = ShardIndex.parse(data[-index_bytes(shard_rows, CHUNK_FRAMES, columns) :], "shard", columns)
         return cls(spec, data, index)
 
     def rows(self, start: int, stop: int) -> Tensor:

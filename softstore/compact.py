@@ -3,22 +3,22 @@
 The order makes every moment safe: merged parts are written beside what they replace, one put of the root
 makes readers ask for them, and only then are the replaced parts deleted. A run that dies leaves parts that
 nobody asks for; the next run takes up where it stopped.
+
+A writer at work may put a root that it had made before over the one that lists the merged parts, when what
+they replace is gone already: then nothing can be opened until `softstore.repair` lists them again.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from softstore import format as layout
 from softstore.errors import ConflictError, CorruptDataError, StorageError
 from softstore.manifest import join
-from softstore.parts import Span, part_to_bytes, read_attributes, read_part
+from softstore.parts import Span, part_of_path, part_to_bytes, read_attributes, read_part
 from softstore.storage import Storage
 from softstore.writer import update_attributes
-
-_PART = re.compile(rf"{layout.MANIFEST}/(\d{{6,}})(?:-(\d{{6,}}))?\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class Compaction:
 def compact(storage: Storage, max_shards: int | None = None) -> Compaction:
     """Merge manifest parts of neighbouring shards into parts of at most ``max_shards`` (None: any number).
 
-    Readers and writers of the store may go on meanwhile; a second compaction may not.
+    Readers may go on meanwhile. No writer may be at work, nor a second compaction.
 
     Raises:
-        ConflictError: somebody else compacted the store meanwhile.
+        ConflictError: somebody else wrote to the store meanwhile; not every writer is noticed.
         CorruptDataError: a part is damaged; nothing was deleted.
     """
     attributes = read_attributes(storage)
@@ -68,9 +68,8 @@ def compact(storage: Storage, max_shards: int | None = None) -> Compaction:
 
 def _parts(storage: Storage, shards: int) -> list[Span]:
     """Every manifest part of the first ``shards`` that lies there, by its name."""
-    found = (_PART.fullmatch(path) for path, _ in storage.walk(layout.MANIFEST))
-    spans = ((int(match[1]), int(match[2] or match[1])) for match in found if match)
-    return sorted(span for span in spans if span[1] < shards)
+    spans = (part_of_path(path) for path, _ in storage.walk(layout.MANIFEST))
+    return sorted(span for span in spans if span and span[1] < shards)
 
 
 def _wanted(parts: Sequence[Span], compacted: Sequence[Span]) -> list[Span]:

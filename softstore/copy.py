@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from softstore.corpus import checked_senones
-from softstore.errors import ConflictError, CorruptDataError, NotAStoreError, NotFoundError
+from softstore.errors import ConflictError, CorruptDataError, InvalidInputError, NotAStoreError, NotFoundError
 from softstore.format import (
     MANIFEST,
     ROOT_METADATA,
@@ -61,9 +61,14 @@ def copy(source: Storage, destination: Storage, progress: Progress = lambda done
     Raises:
         ConflictError: something else lies there, or the source was compacted meanwhile.
         CorruptDataError: an object of the source is damaged or missing; nothing damaged is copied.
+        InvalidInputError: the copy is to lie in the source.
         NotAStoreError, FormatError: the source is no store or corpus that can be read.
         StorageError: a storage refused; run it again to go on.
     """
+    if f"{destination.url}/".startswith(f"{source.url}/"):
+        raise InvalidInputError(
+            f"{destination.url} lies in the store that is to be copied: choose another place."
+        )
     attributes = read_attributes(source)
     groups, utterances = _groups(source, attributes)
     stale = _check_place(destination, attributes, groups)

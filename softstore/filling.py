@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 
 from softstore.codecs import Codec, FittedToSample
+from softstore.codecs.transform.fitting import BLOCK_FRAMES
 from softstore.collection import Collection
 from softstore.encoding import EncodedUtterance, encode_utterance, is_certificate
 from softstore.errors import ConflictError
@@ -25,11 +26,12 @@ from softstore.manifest import Manifest
 from softstore.parts import read_parts
 from softstore.planner import plan_shards
 from softstore.posteriors import Posteriors
-from softstore.publishing import open_or_create, publish, with_codec
+from softstore.publishing import check_blocks, open_or_create, publish, with_codec
 from softstore.runs import read_ahead
 from softstore.sampling import stored_codec, take_sample
 from softstore.storage import Storage
 from softstore.utterance import Utterance
+from softstore.writer import Writer
 
 U = TypeVar("U", bound=Utterance)
 
@@ -42,8 +44,8 @@ class Summary:
     """What one run did.
 
     Attributes:
-        utterances, frames, shards: written by this run.
-        present: utterances of the source that were there before.
+        utterances, frames, shards: published by this run.
+        present: utterances of the source that others had published, before or meanwhile.
         seconds: wall-clock time of the run.
     """
 
@@ -77,9 +79,7 @@ def fill(
         InvalidInputError: an utterance does not fit a shard, or its posteriors cannot be used.
     """
     started = time.monotonic()
-    if isinstance(codec, FittedToSample):
-        codec = stored_codec(storage, codec) or codec.fit(take_sample(source))
-    writer = open_or_create(storage, with_codec(wanted, codec), codec.arrays())
+    writer, chosen = _begin(source, storage, codec, wanted)
     published = Manifest(read_parts(storage, writer.attributes))
     _check_same_features(source.collection, published)
     lengths = source.collection.manifest.by_utterance("num_frames")
@@ -88,11 +88,11 @@ def fill(
         missing.items(), writer.attributes.shard_frames, published.shards, writer.attributes.block_frames
     )
     total = sum(plan.frames for plan in plans)
-    done = 0
+    done = utterances = frames = shards = 0
     writer.allocate(max((plan.shard + 1 for plan in plans), default=0))
     # Scanned in stored order, which is the order of the plans.
     with closing(
-        _encoded(source, codec, writer.attributes.certificate_temperatures, list(missing))
+        _encoded(source, chosen, writer.attributes.certificate_temperatures, list(missing))
     ) as encoded:
         for plan in plans:
             finished = []
@@ -100,10 +100,31 @@ def fill(
                 finished.append(utterance)
                 done += utterance.frames
                 progress(done, total)
-            publish(writer, plan.shard, finished)
+            if publish(writer, plan.shard, finished):
+                utterances, frames, shards = utterances + len(finished), frames + plan.frames, shards + 1
     writer.finish(Manifest(read_parts(storage, writer.attributes)) if plans else published)
     seconds = time.monotonic() - started
-    return Summary(len(missing), total, len(plans), len(lengths) - len(missing), seconds)
+    return Summary(utterances, frames, shards, len(lengths) - utterances, seconds)
+
+
+def _begin(
+    source: Posteriors[U], storage: Storage, asked: Codec | FittedToSample, wanted: Attributes
+) -> tuple[Writer, Codec]:
+    """The store's writer and codec: the stored one, the given one, or one that is fitted now."""
+    if not isinstance(asked, FittedToSample):
+        return open_or_create(storage, with_codec(wanted, asked), asked.arrays()), asked
+    codec = stored_codec(storage, asked)
+    if codec is None:
+        check_blocks(wanted.chunk_frames, BLOCK_FRAMES)
+        codec = asked.fit(take_sample(source))
+    try:
+        return open_or_create(storage, with_codec(wanted, codec), codec.arrays()), codec
+    except ConflictError:
+        # Somebody else may have begun the store while this codec was fitted: theirs is as good.
+        theirs = stored_codec(storage, asked)
+        if theirs is None:
+            raise
+        return open_or_create(storage, with_codec(wanted, theirs), theirs.arrays()), theirs
 
 
 def _encoded(

@@ -2,7 +2,7 @@
 
     <url>/zarr.json                      attributes.softstore: the `Attributes` below
     <url>/<track>/zarr.json, c/<shard>…  one Zarr v3 array per track, sharded along the frame axis
-    <url>/codec/<name>/zarr.json, c/0…   what the codec needs once: one Zarr v3 array of one chunk each
+    <url>/codec/<name>-<sha256>/…        what the codec needs once: one Zarr v3 array of one chunk each
     <url>/manifest/<shard>.parquet       the utterances of one shard; published last, it is the commit point
     <url>/manifest/<a>-<b>.parquet       the same of shards a … b, both included, after `softstore compact`
     <url>/lang/senones.json              corpora only: phone, context, state → senone, and the lexicon
@@ -153,6 +153,13 @@ class Attributes(_Record):
         return self
 
     @model_validator(mode="after")
+    def _ragged_alike(self) -> Self:
+        # One pair of manifest columns says which rows of all of them an utterance has.
+        if len({spec.ragged for spec in self.tracks.values() if spec.ragged}) > 1:
+            raise ValueError("ragged tracks have room for different numbers of rows")
+        return self
+
+    @model_validator(mode="after")
     def _compacted_in_order(self) -> Self:
         ends = [end for first, last in self.compacted for end in (first, last + 1)]
         if ends != sorted(ends) or any(not 0 <= end <= self.shards for end in ends):
@@ -171,6 +178,11 @@ def manifest_part(first: int, last: int) -> str:
     return f"{MANIFEST}/{shards}.parquet"
 
 
+def codec_array(name: str, array: CodecArray) -> str:
+    """The path of a codec array, which hangs on what it holds: no other store's can overwrite it."""
+    return f"{CODEC}/{name}-{array.sha256[:8]}"
+
+
 def codec_object(name: str, array: CodecArray) -> str:
     """The path of a codec array's one chunk."""
-    return "/".join([CODEC, name, "c", *("0" for _ in array.shape)])
+    return "/".join([codec_array(name, array), "c", *("0" for _ in array.shape)])

@@ -65,7 +65,8 @@ class Frames:
         Costs one request, and one more for the first span of each shard.
 
         Args:
-            first_frame: on the frame axis of the whole store; the span must lie inside one shard.
+            first_frame: on the frame axis of the whole store; the span must lie inside one shard. Of a
+                ragged track, its first row, and rows are read.
 
         Raises:
             NotFoundError: the store has no such track.
@@ -82,7 +83,7 @@ class Frames:
         chunk_frames = self.attributes.chunk_frames
         chunk_width = spec.chunk_width or spec.width
         chunk_shape = (chunk_frames,) if chunk_width is None else (chunk_frames, chunk_width)
-        shard, row = divmod(first_frame, self.attributes.shard_frames)
+        shard, row = divmod(first_frame, spec.shard_rows(self.attributes.shard_frames))
         first, last = row // chunk_frames, (row + num_frames - 1) // chunk_frames
         index = self._index(shard_object(track, spec, shard), spec)
         data = self._bytes(index.name, *index.span(first, last))
@@ -109,7 +110,8 @@ class Frames:
         if index is None:
             # Threads that come at the same time each fetch it: rare, and cheaper than to make all wait.
             columns = spec.width // spec.chunk_width if spec.width and spec.chunk_width else 1
-            length = index_bytes(self.attributes.shard_frames, self.attributes.chunk_frames, columns)
+            shard_rows = spec.shard_rows(self.attributes.shard_frames)
+            length = index_bytes(shard_rows, self.attributes.chunk_frames, columns)
             data = self._bytes(name, self._size(name) - length, length)
             self._indexes[name] = index = ShardIndex.parse(data, name, columns)
         return index

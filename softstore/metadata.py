@@ -45,7 +45,8 @@ def metadata_objects(attributes: Attributes) -> dict[str, bytes]:
     """
     arrays = {track: _track(spec, attributes) for track, spec in attributes.tracks.items()}
     for name, array in attributes.codec_arrays.items():
-        arrays[f"{layout.CODEC}/{name}"] = _array(array.dtype, array.shape, array.shape, _packed(array.dtype))
+        path = layout.codec_array(name, array)
+        arrays[path] = _array(array.dtype, array.shape, array.shape, _packed(array.dtype))
     # Objects that are no arrays get a group around them, so that Zarr readers take them for what they are.
     groups = {layout.MANIFEST, layout.LANG} if attributes.kind == "corpus" else {layout.MANIFEST}
     groups |= {str(parent) for path in arrays for parent in PurePosixPath(path).parents} - {"."}
@@ -115,6 +116,7 @@ def _group(attributes: dict[str, Any]) -> dict[str, Any]:
 def _track(spec: TrackSpec, attributes: Attributes) -> dict[str, Any]:
     width = [] if spec.width is None else [spec.width]
     chunk_width = [] if spec.width is None else [spec.chunk_width or spec.width]
+    shard_rows = spec.shard_rows(attributes.shard_frames)
     sharding = {
         "name": "sharding_indexed",
         "configuration": {
@@ -126,8 +128,8 @@ def _track(spec: TrackSpec, attributes: Attributes) -> dict[str, Any]:
     }
     return _array(
         spec.dtype,
-        [attributes.shards * attributes.shard_frames, *width],
-        [attributes.shard_frames, *width],
+        [attributes.shards * shard_rows, *width],
+        [shard_rows, *width],
         [sharding],
     ) | {"dimension_names": ["row" if spec.ragged else "frame", *(None for _ in width)]}
 

@@ -44,7 +44,12 @@ class Occupancy:
         width = () if spec.width is None else (spec.width,)
         if array.shape[1:] != width:
             raise InvalidInputError(f"Rows of the {track} track have shape {array.shape[1:]}, not {width}.")
-        if spec.ragged and len(array) <= shard_frames:
+        if spec.ragged:
+            room = spec.shard_rows(shard_frames)
+            if len(array) > room:
+                raise InvalidInputError(
+                    f"The {track} track has {len(array)} rows, a shard has room for {room}."
+                )
             return array
         if len(array) == self.padded <= shard_frames:
             return array

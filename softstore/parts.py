@@ -8,6 +8,7 @@ listed, so that a plain HTTP server will do.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from softstore.errors import CorruptDataError, NotAStoreError, NotFoundError
-from softstore.format import ROOT_METADATA, Attributes, manifest_part
+from softstore.format import MANIFEST, ROOT_METADATA, Attributes, manifest_part
 from softstore.manifest import OF_A_SHARD, PLACEMENT, Manifest
 from softstore.metadata import parse_root
 from softstore.sharding import crc32c
@@ -29,6 +30,8 @@ _LOOKS = 8
 _MAGIC = b"SSCK"
 _CHECKSUM_BYTES = len(_MAGIC) + 4
 _PARQUET_TAIL = 8
+
+_PART = re.compile(rf"{MANIFEST}/([0-9]{{6,}})(?:-([0-9]{{6,}}))?\.parquet")
 
 Span = tuple[int, int]
 """First and last shard of a part, both included."""
@@ -63,7 +66,7 @@ def read_manifest(storage: Storage, attributes: Attributes) -> Manifest:
     if lost:
         raise CorruptDataError(
             f"{manifest_part(lost[0], lost[0])} is missing in {storage.url}, which was complete with "
-            f"{complete} shards: restore it, or generate the store again."
+            f"{complete} shards: `softstore verify` says what can be done."
         )
     return manifest
 
@@ -88,7 +91,7 @@ def read_parts(storage: Storage, attributes: Attributes) -> list[pa.Table]:
     if lost:
         raise CorruptDataError(
             f"{manifest_part(*lost[0])} is missing in {storage.url}, although {ROOT_METADATA} lists it: "
-            "restore it, or generate the store again."
+            "`softstore verify` says what can be done."
         )
     return [part for part in found if part is not None]
 
@@ -101,6 +104,24 @@ def part_spans(compacted: Sequence[Span], shards: int) -> list[Span]:
         spans += [(single, single) for single in range(shard, first)] + [(first, last)]
         shard = last + 1
     return spans + [(single, single) for single in range(shard, shards)]
+
+
+def list_parts(attributes: Attributes, merged: Sequence[Span]) -> Attributes:
+    """The attributes with merged parts listed, in place of compacted ones that they hold."""
+    kept = [
+        span
+        for span in attributes.compacted
+        if not any(first <= span[0] and span[1] <= last for first, last in merged)
+    ]
+    shards = max([attributes.shards, *(last + 1 for _, last in merged)])
+    return attributes.model_copy(update={"compacted": sorted([*kept, *merged]), "shards": shards})
+
+
+def part_of_path(path: str) -> Span | None:
+    """The shards of the part that has this path; None if no part has."""
+    match = _PART.fullmatch(path)
+    span = (int(match[1]), int(match[2] or match[1])) if match else None
+    return span if span and span[0] <= span[1] and manifest_part(*span) == path else None
 
 
 def read_part(storage: Storage, span: Span) -> pa.Table | None:
@@ -131,7 +152,12 @@ def part_to_bytes(table: pa.Table) -> bytes:
 
 
 def part_from_bytes(data: bytes, name: str) -> pa.Table:
-    """Raises `CorruptDataError` where the bytes are not a manifest part, or do not match their checksum."""
+    """The rows of a part.
+
+    Raises:
+        CorruptDataError: the bytes are not a manifest part, do not match their checksum, or softstore's own
+            columns are missing or hold something else.
+    """
     footer = _footer(data)
     begin = footer - _CHECKSUM_BYTES
     checksum = data[max(begin, 0) : footer]
@@ -142,9 +168,17 @@ def part_from_bytes(data: bytes, name: str) -> pa.Table:
         table = pq.read_table(io.BytesIO(data)).replace_schema_metadata(None)
     except (pa.ArrowException, OSError) as error:
         raise CorruptDataError(f"{name} is damaged: {str(error).partition(chr(10))[0]}") from error
-    if not (PLACEMENT | OF_A_SHARD).keys() <= set(table.column_names):
-        raise CorruptDataError(f"{name} is damaged: it lacks columns of a manifest part.")
+    _check_columns(table.schema, name)
     return table
+
+
+def _check_columns(schema: pa.Schema, name: str) -> None:
+    for column, kind in (PLACEMENT | OF_A_SHARD).items():
+        if column not in schema.names:
+            raise CorruptDataError(f"{name} is damaged: it lacks the column {column!r}.")
+        found = schema.field(column).type
+        if found != kind:
+            raise CorruptDataError(f"{name} is damaged: its column {column!r} holds {found}, not {kind}.")
 
 
 def _footer(data: bytes) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from softstore.codec_arrays import read_codec_arrays
 from softstore.codecs import Codec
 from softstore.encoding import EncodedUtterance
 from softstore.errors import ConflictError, InvalidInputError, NotAStoreError
@@ -34,7 +35,10 @@ def open_or_create(
     try:
         found = read_attributes(storage)
     except NotAStoreError:
-        return create(storage, wanted, codec_arrays)
+        try:
+            return create(storage, wanted, codec_arrays)
+        except ConflictError as error:
+            found = _begun_meanwhile(storage, error)
     if found.kind != "soft_targets":
         raise NotAStoreError(f"{storage.url} is a corpus: choose another place for the soft targets.")
     stored, now = _identity(found), _identity(wanted)
@@ -48,10 +52,24 @@ def open_or_create(
             f"{storage.url} was made with another {', another '.join(differing)}: "
             "choose another place, or use what it was made with."
         )
+    stored_arrays = read_codec_arrays(storage, found)
+    if not all(np.array_equal(stored_arrays[name], array) for name, array in codec_arrays.items()):
+        raise ConflictError(
+            f"{storage.url} has a codec that was fitted to another sample: choose another place, or run this "
+            "again to use what is stored."
+        )
     if found.recoded_from != wanted.recoded_from:
         # The source has grown, and its certificate has changed.
         found = update_attributes(storage, {"recoded_from": wanted.recoded_from})
     return Writer(storage, found)
+
+
+def _begun_meanwhile(storage: Storage, error: ConflictError) -> Attributes:
+    """The attributes of the store that somebody else has just begun; else it was another conflict."""
+    try:
+        return read_attributes(storage)
+    except NotAStoreError:
+        raise error from None
 
 
 def check_chunks(shard_frames: int, chunk_frames: int) -> None:
@@ -62,17 +80,21 @@ def check_chunks(shard_frames: int, chunk_frames: int) -> None:
         )
 
 
+def check_blocks(chunk_frames: int, block_frames: int) -> None:
+    """Raises `InvalidInputError` unless chunks are whole blocks."""
+    if chunk_frames % block_frames:
+        raise InvalidInputError(
+            f"Chunks of {chunk_frames} frames cannot be cut into blocks of {block_frames}: choose a multiple."
+        )
+
+
 def with_codec(attributes: Attributes, codec: Codec) -> Attributes:
     """The attributes of a new store, with this codec and its tracks.
 
     Raises:
         InvalidInputError: the codec does not suit the number of classes or the chunks.
     """
-    if attributes.chunk_frames % codec.block_frames:
-        raise InvalidInputError(
-            f"Chunks of {attributes.chunk_frames} frames cannot be cut into blocks of {codec.block_frames}: "
-            "choose a multiple."
-        )
+    check_blocks(attributes.chunk_frames, codec.block_frames)
     targets = {f"{TARGETS}/{name}": spec for name, spec in codec.tracks(attributes.class_count).items()}
     return attributes.model_copy(
         update={
@@ -84,11 +106,7 @@ def with_codec(attributes: Attributes, codec: Codec) -> Attributes:
 
 
 def publish(writer: Writer, shard: int, utterances: Sequence[EncodedUtterance]) -> bool:
-    """Write and publish one shard; False if somebody else had published it already.
-
-    Raises:
-        InvalidInputError: so many frames were escalated that they do not fit into the shard.
-    """
+    """Write and publish one shard; False if somebody else had published it already."""
     tracks = {
         track: np.concatenate([utterance.tracks[track] for utterance in utterances])
         for track in writer.attributes.tracks
@@ -99,28 +117,23 @@ def publish(writer: Writer, shard: int, utterances: Sequence[EncodedUtterance]) 
         ).tolist()
         for temperature in utterances[0].kl_histogram
     }
-    rows = _with_overflow(utterances, shard * writer.attributes.shard_frames, writer.attributes)
+    rows = _with_overflow(utterances, shard, writer.attributes)
     return writer.write_shard(shard, rows, tracks, histogram)
 
 
 def _with_overflow(
-    utterances: Sequence[EncodedUtterance], first: int, attributes: Attributes
+    utterances: Sequence[EncodedUtterance], shard: int, attributes: Attributes
 ) -> list[dict[str, Any]]:
     """Manifest columns of each utterance; where tracks are ragged, with the rows that are its own."""
     ragged = next((track for track, spec in attributes.tracks.items() if spec.ragged), None)
     if ragged is None:
         return [utterance.row for utterance in utterances]
     rows = []
-    end = first
+    end = shard * attributes.tracks[ragged].shard_rows(attributes.shard_frames)
     for utterance in utterances:
         count = len(utterance.tracks[ragged])
         rows.append({**utterance.row, FIRST_OVERFLOW: end, NUM_OVERFLOW: count})
         end += count
-    if end - first > attributes.shard_frames:
-        raise InvalidInputError(
-            f"{end - first} rows of exact values do not fit into a shard of {attributes.shard_frames} "
-            "frames: ask for a looser max_kl or a tighter max_mean_kl, or use the float32 codec."
-        )
     return rows
 
 

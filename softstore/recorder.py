@@ -6,7 +6,8 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -97,6 +98,9 @@ class Recorder:
     ) -> None:
         """Encode one utterance; nothing of it is kept where this raises.
 
+        An error of the storage, or of fitting the codec, closes the recorder: what was published stays, and
+        the others are to be added to a new one.
+
         The first utterance of a store decides whether there are features and labels, and of what type.
 
         Args:
@@ -159,10 +163,22 @@ class Recorder:
     def _fit(self) -> None:
         """Fit the codec to what came so far, and encode that."""
         assert isinstance(self._asked, FittedToSample)
-        self._codec = self._asked.fit([held.log_posteriors for held in self._sample.values()])
-        while self._sample:
-            utterance_id = next(iter(self._sample))
-            self._encode(utterance_id, self._sample.pop(utterance_id))
+        with self._closed_by_errors():
+            self._codec = self._asked.fit([held.log_posteriors for held in self._sample.values()])
+            sample, self._sample = self._sample, {}
+            for utterance_id, given in sample.items():
+                self._encode(utterance_id, given)
+
+    @contextmanager
+    def _closed_by_errors(self) -> Iterator[None]:
+        """What fails between utterances leaves no half state behind to go on from."""
+        try:
+            yield
+        except BaseException:
+            self._closed = True
+            self._sample.clear()
+            self._waiting.clear()
+            raise
 
     def _encode(self, utterance_id: str, given: _Posteriors) -> None:
         if self._codec is None:
@@ -186,12 +202,13 @@ class Recorder:
     def _publish(self) -> None:
         assert self._writer is not None
         shard = next(shard for shard in itertools.count() if shard not in self._shards)
-        self._writer.allocate(shard + 1)
-        if not publish(self._writer, shard, list(self._waiting.values())):
-            raise ConflictError(
-                f"Somebody else published shard {shard} of {self.url} meanwhile: let one recorder write at "
-                "a time, and add what is not in the store again."
-            )
+        with self._closed_by_errors():
+            self._writer.allocate(shard + 1)
+            if not publish(self._writer, shard, list(self._waiting.values())):
+                raise ConflictError(
+                    f"Somebody else published shard {shard} of {self.url} meanwhile: let one recorder write "
+                    "at a time, and add what is not in the store again."
+                )
         self._shards.add(shard)
         self._published.update(self._waiting)
         self._waiting.clear()

@@ -1,13 +1,16 @@
-"""Put right what `softstore.verify` found: nothing is lost that was sound, whenever a repair is stopped.
+"""Put right what `softstore.verify` found; no other shard is touched, whenever a repair is stopped.
 
-A damaged or lost shard of a store is re-opened: first the root says that it need not be there any more (and
+A shard of a store that is damaged anywhere goes as a whole, with what of it was sound, to be made again by
+whatever made the store. It is re-opened: first the root says that it need not be there any more (and
 asks for manifest parts without it), then its part is deleted, then its objects. Stopped in between, it is
-either still published, and found again, or its leftovers are orphans. `softstore generate` fills the gap.
+either still published, and found again, or its leftovers are orphans.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pyarrow.compute as pc
@@ -16,9 +19,9 @@ from softstore.checks.manifest import check_parts
 from softstore.checks.orphans import find_orphans
 from softstore.checks.report import FaultKind, Report
 from softstore.errors import CorruptDataError, StorageError
-from softstore.format import Attributes, Complete, manifest_part, shard_object
+from softstore.format import ROOT_METADATA, Attributes, Complete, manifest_part, shard_object
 from softstore.metadata import metadata_objects
-from softstore.parts import Span, part_spans, part_to_bytes, read_attributes, read_part
+from softstore.parts import Span, list_parts, part_spans, part_to_bytes, read_attributes, read_part
 from softstore.storage import Storage
 from softstore.writer import update_attributes
 
@@ -40,15 +43,21 @@ def repair(storage: Storage, report: Report) -> None:
 
 
 def _rewrite_metadata(storage: Storage, report: Report) -> None:
+    if report.unlisted:
+        listing = list_parts(read_attributes(storage), report.unlisted)
+        update_attributes(storage, {"compacted": listing.compacted, "shards": listing.shards})
+        names = ", ".join(manifest_part(*span) for span in report.unlisted)
+        report.repaired.append(f"Listed {names} in {ROOT_METADATA} again.")
     objects = metadata_objects(read_attributes(storage))
     for fault in report.faults:
-        if fault.kind in (FaultKind.METADATA, FaultKind.ROOT):
+        if fault.kind == FaultKind.METADATA or (fault.kind == FaultKind.ROOT and not report.unlisted):
             storage.put(fault.path, objects[fault.path])
             report.repaired.append(f"Rewrote {fault.path}.")
 
 
 def _reopen(storage: Storage, report: Report) -> None:
     attributes, lost = read_attributes(storage), report.reopen
+    dropped = _utterances(storage, attributes, lost)
     broken = [span for span in attributes.compacted if _overlaps(span, lost)]
     compacted = [span for span in attributes.compacted if span not in broken]
     for span in broken:
@@ -66,7 +75,22 @@ def _reopen(storage: Storage, report: Report) -> None:
     for shard in sorted(lost):
         for track, spec in attributes.tracks.items():
             storage.delete(shard_object(track, spec, shard))
-        report.repaired.append(f"Re-opened shard {shard}: `softstore generate` fills it again.")
+        utterances = dropped.get(shard, "all of its utterances")
+        report.repaired.append(
+            f"Re-opened shard {shard}, which drops {utterances}: let whatever made the store "
+            "(`softstore generate`, `softstore recode`, or your own recorder) make them again."
+        )
+
+
+def _utterances(storage: Storage, attributes: Attributes, lost: set[int]) -> dict[int, str]:
+    """How many there are in each shard whose part can be read."""
+    found: Counter[int] = Counter()
+    for span in part_spans(attributes.compacted, attributes.shards):
+        if _overlaps(span, lost):
+            with suppress(CorruptDataError):
+                table = read_part(storage, span)
+                found.update([] if table is None else table["shard"].to_pylist())
+    return {shard: "1 utterance" if count == 1 else f"{count:,} utterances" for shard, count in found.items()}
 
 
 def _split(storage: Storage, span: Span, rest: list[Span]) -> None:

@@ -45,18 +45,18 @@ def sha256(data: bytes) -> str:
 
 
 def encode_shard(
-    rows: NDArray[np.generic], shard_frames: int, chunk_frames: int, chunk_width: int | None = None
+    rows: NDArray[np.generic], shard_rows: int, chunk_frames: int, chunk_width: int | None = None
 ) -> bytes:
     """A shard object from its first rows; rows of chunks beyond them stay absent.
 
     Args:
-        rows: shape (frames,) or (frames, width) with frames ≤ ``shard_frames``.
+        rows: shape (rows,) or (rows, width) with at most ``shard_rows``.
         chunk_width: columns of one chunk, a divisor of the width; None: all of them.
     """
     width = prod(rows.shape[1:])
     columns = width // (chunk_width or width)
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
-    index = np.full((shard_frames // chunk_frames * columns, 2), _MISSING, "<u8")
+    index = np.full((shard_rows // chunk_frames * columns, 2), _MISSING, "<u8")
     pieces: list[bytes] = []
     offset = 0
     for start in range(0, len(rows), chunk_frames):
@@ -72,13 +72,13 @@ def encode_shard(
     return b"".join(pieces)
 
 
-def index_bytes(shard_frames: int, chunk_frames: int, columns: int = 1) -> int:
+def index_bytes(shard_rows: int, chunk_frames: int, columns: int = 1) -> int:
     """How many bytes at the end of a shard object are its index.
 
     Args:
         columns: chunks side by side in one row of chunks.
     """
-    return 16 * (shard_frames // chunk_frames) * columns + _CHECKSUM_BYTES
+    return 16 * (shard_rows // chunk_frames) * columns + _CHECKSUM_BYTES
 
 
 @dataclass(frozen=True, slots=True)

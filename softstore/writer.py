@@ -70,9 +70,8 @@ class Writer:
         utterances = utterance_table(self._place(shard, rows, occupied, arrays.get(layout.FEATURES)))
         objects: dict[str, ShardObject] = {}
         for track, spec in self.attributes.tracks.items():
-            data = encode_shard(
-                arrays[track], self.attributes.shard_frames, self.attributes.chunk_frames, spec.chunk_width
-            )
+            shard_rows = spec.shard_rows(self.attributes.shard_frames)
+            data = encode_shard(arrays[track], shard_rows, self.attributes.chunk_frames, spec.chunk_width)
             path = layout.shard_object(track, spec, shard)
             self.storage.put(path, data)
             objects[path] = ShardObject(len(data), sha256(data))
@@ -132,8 +131,11 @@ def create(
     attributes = Attributes.model_validate(attributes.model_dump() | {"codec_arrays": entries})
     for name, (entry, data) in encoded.items():
         storage.put(layout.codec_object(name, entry), data)
-    # The root comes last: until then there is no store, and the next run starts afresh.
-    _write_metadata(storage, attributes)
+    # Until there is a root there is no store, and the next run starts afresh. Of two that begin a store at
+    # the same time one makes it; arrays are named after what they hold, so neither harms the other.
+    if not storage.create(ROOT_METADATA, metadata_objects(attributes)[ROOT_METADATA]):
+        raise ConflictError(f"Somebody else began {storage.url} meanwhile: run this again to join in.")
+    _write_metadata(storage, attributes, but=ROOT_METADATA)
     return Writer(storage, attributes)
 
 

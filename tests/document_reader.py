@@ -70,6 +70,11 @@ def checked_part(data: bytes) -> pa.Table:
     return pq.read_table(pa.BufferReader(data))
 
 
+def shard_rows(attributes: dict[str, Any], spec: dict[str, Any]) -> int:
+    """Section 5: rows that a shard of a track has room for."""
+    return int(attributes["shard_frames"] * max(spec["ragged"], 1))
+
+
 def decoded_shard(data: bytes, attributes: dict[str, Any], track: str) -> Array:
     """Section 6: all rows of a shard object that are there, every checksum checked."""
     spec = attributes["tracks"][track]
@@ -77,7 +82,7 @@ def decoded_shard(data: bytes, attributes: dict[str, Any], track: str) -> Array:
     width = spec["width"] or 1
     chunk_width = spec["chunk_width"] or width
     columns = width // chunk_width
-    chunks = attributes["shard_frames"] // attributes["chunk_frames"]
+    chunks = shard_rows(attributes, spec) // attributes["chunk_frames"]
     body, index = data[: -16 * chunks * columns - 4], data[-16 * chunks * columns - 4 :]
     assert crc32c(index[:-4]) == int.from_bytes(index[-4:], "little")
     pairs = np.frombuffer(index[:-4], "<u8").reshape(chunks, columns, 2)
@@ -191,7 +196,8 @@ class DocumentReader:
         """Section 7."""
         found = {}
         for name, entry in self.attributes["codec_arrays"].items():
-            data = self.path.joinpath("codec", name, "c", *("0" for _ in entry["shape"])).read_bytes()
+            array = self.path / "codec" / f"{name}-{entry['sha256'][:8]}"
+            data = array.joinpath("c", *("0" for _ in entry["shape"])).read_bytes()
             assert (len(data), sha256(data)) == (entry["size"], entry["sha256"])
             assert crc32c(data[:-4]) == int.from_bytes(data[-4:], "little")
             values = np.frombuffer(Zstd().decode(data[:-4]), np.dtype(entry["dtype"]).newbyteorder("<"))

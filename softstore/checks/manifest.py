@@ -15,7 +15,7 @@ from softstore.checks.report import FaultKind, Report
 from softstore.errors import ConflictError, CorruptDataError
 from softstore.format import FIRST_OVERFLOW, NUM_OVERFLOW, Attributes, manifest_part, shard_object
 from softstore.manifest import OF_A_SHARD
-from softstore.parts import Span, part_spans, read_attributes, read_part
+from softstore.parts import Span, list_parts, part_spans, read_attributes, read_part
 from softstore.storage import Storage
 
 _REQUESTS = 16
@@ -38,13 +38,19 @@ class Published:
     unreadable: set[int]
 
 
-def check_parts(storage: Storage, attributes: Attributes, report: Report) -> Published:
+def check_parts(
+    storage: Storage, attributes: Attributes, report: Report, unlisted: Sequence[Span] = ()
+) -> Published:
     """Read every part; missing and damaged ones are faults of their shards.
+
+    Args:
+        unlisted: merged parts that are to be read as if the root listed them.
 
     Raises:
         ConflictError: the store was compacted meanwhile.
     """
-    known = part_spans(attributes.compacted, attributes.shards)
+    listing = list_parts(attributes, unlisted)
+    known = part_spans(listing.compacted, listing.shards)
 
     def read(span: Span) -> pa.Table | CorruptDataError | None:
         try:
@@ -63,12 +69,12 @@ def check_parts(storage: Storage, attributes: Attributes, report: Report) -> Pub
         if isinstance(table, pa.Table):
             report.checked.parts += 1
             published.spans.append(span)
-            published.shards.update(_by_shard(table))
+            published.shards.update(by_shard(table))
         elif table is not None:
             published.spans.append(span)
             report.add(FaultKind.PART, path, str(table), shards)
             published.unreadable.update(shards)
-        elif span in attributes.compacted or span[1] < complete:
+        elif span in listing.compacted or span[1] < complete:
             report.add(FaultKind.PART, path, f"{path} is missing, although it had been published.", shards)
             published.unreadable.update(shards)
         else:
@@ -99,7 +105,7 @@ def check_rows(attributes: Attributes, published: Published, report: Report) -> 
         )
 
 
-def _by_shard(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+def by_shard(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     """A part's rows, cut where another shard begins; a shard in two pieces shows in its objects column."""
     shards = table["shard"].to_numpy()
     begins = np.flatnonzero(np.diff(shards, prepend=-1))
@@ -116,8 +122,9 @@ def _faults(shard: int, rows: pa.Table, attributes: Attributes) -> Iterator[str]
         if rows[name].null_count:
             yield f"a row has no {name}"
     yield from _misplaced(shard, rows, attributes)
-    if any(spec.ragged for spec in attributes.tracks.values()):
-        yield from _misplaced_overflow(shard, rows, attributes)
+    ragged = next((spec for spec in attributes.tracks.values() if spec.ragged), None)
+    if ragged is not None:
+        yield from _misplaced_overflow(rows, shard, ragged.shard_rows(attributes.shard_frames))
     yield from _wrong_objects(shard, rows, attributes)
     if attributes.kind == "soft_targets":
         yield from _wrong_certificate(rows, attributes)
@@ -139,14 +146,15 @@ def _misplaced(shard: int, rows: pa.Table, attributes: Attributes) -> Iterator[s
             yield f"utterance {ids[int(wrong.argmax())].as_py()!r} {what}"
 
 
-def _misplaced_overflow(shard: int, rows: pa.Table, attributes: Attributes) -> Iterator[str]:
+def _misplaced_overflow(rows: pa.Table, shard: int, shard_rows: int) -> Iterator[str]:
     """Rows of ragged tracks lie one utterance after another, from the shard's first on."""
     if not {FIRST_OVERFLOW, NUM_OVERFLOW} <= set(rows.column_names):
         yield f"it has no columns {FIRST_OVERFLOW} and {NUM_OVERFLOW}"
         return
     count = rows[NUM_OVERFLOW].to_numpy()
-    end = shard * attributes.shard_frames + np.cumsum(count)
-    wrong = (count < 0) | (rows[FIRST_OVERFLOW].to_numpy() != end - count)
+    end = np.cumsum(count)
+    wrong = (count < 0) | (end > shard_rows)
+    wrong |= rows[FIRST_OVERFLOW].to_numpy() != shard * shard_rows + end - count
     if wrong.any():
         utterance_id = rows["utterance_id"][int(wrong.argmax())].as_py()
         yield f"the exact values of utterance {utterance_id!r} are misplaced"

@@ -111,7 +111,8 @@ def _chunks(
     """Its rows of chunks, one after another, each checked."""
     chunk_frames, chunk_width = attributes.chunk_frames, spec.chunk_width or spec.width
     columns = (spec.width or 1) // (chunk_width or 1)
-    body = len(data) - index_bytes(attributes.shard_frames, chunk_frames, columns)
+    shard_rows = spec.shard_rows(attributes.shard_frames)
+    body = len(data) - index_bytes(shard_rows, chunk_frames, columns)
     index = ShardIndex.parse(memoryview(data)[body:], found.path, columns)
     sizes = index.chunks[..., 1][index.chunks[..., 0] != _ABSENT]
     present = len(sizes) // columns

@@ -1,17 +1,27 @@
-"""Objects below the URL that nothing refers to: what runs left that were killed."""
+"""Objects below the URL that nothing refers to: what runs left that were killed, and what is not ours."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 from softstore.checks.manifest import Published
 from softstore.checks.report import Orphan, Report
-from softstore.format import SENONES, Attributes, codec_object, manifest_part, shard_object
+from softstore.format import CODEC, LANG, SENONES, Attributes, codec_object, manifest_part, shard_object
 from softstore.local_files import LocalFiles
 from softstore.metadata import metadata_objects
+from softstore.parts import part_of_path
 from softstore.storage import Storage
+
+_STAGED = re.compile(r"#\d+$")
+_LANG = re.compile(rf"{LANG}/[^/]+\.json")
 
 
 def find_orphans(storage: Storage, attributes: Attributes, published: Published, report: Report) -> None:
     """Superseded and unused manifest parts, objects of unpublished shards, files that were never whole.
+
+    Only what bears a name that softstore gives is an orphan; everything else that lies there, such as notes
+    or another store, is foreign: it is reported, and nobody's to delete.
 
     They need a listing, which a web server does not give: then nothing is looked for.
     """
@@ -25,6 +35,21 @@ def find_orphans(storage: Storage, attributes: Attributes, published: Published,
     # What a part that cannot be read refers to is unknown: whatever may be of its shards is kept.
     for shard in published.shards.keys() | published.unreadable:
         known |= {shard_object(track, spec, shard) for track, spec in attributes.tracks.items()}
-    report.orphans = [Orphan(path, size) for path, size in storage.walk() if path not in known]
+    written = _written(attributes)
+    for path, size in storage.walk():
+        if path not in known:
+            (report.orphans if written(path) else report.foreign).append(Orphan(path, size))
     if isinstance(storage.backend, LocalFiles):
-        report.orphans += [Orphan(path, size) for path, size in storage.backend.staged()]
+        for path, size in storage.backend.staged():
+            whole = _STAGED.sub("", path)
+            ours = whole in known or _LANG.fullmatch(whole) or written(whole)
+            (report.orphans if ours else report.foreign).append(Orphan(path, size))
+
+
+def _written(attributes: Attributes) -> Callable[[str], bool]:
+    """Whether a run may have written an object: chunks of the store's tracks and of codec arrays, parts."""
+    tracks = "|".join(map(re.escape, attributes.tracks))
+    chunks = re.compile(
+        rf"(?:{tracks})/(?:zarr\.json|c(?:/[0-9]+)+)|{CODEC}/[A-Za-z0-9_-]+/(?:zarr\.json|c(?:/0)+)"
+    )
+    return lambda path: bool(chunks.fullmatch(path)) or part_of_path(path) is not None

@@ -31,7 +31,7 @@ class FaultKind(StrEnum):
 
 
 _OF_A_SHARD = {FaultKind.PART, FaultKind.MANIFEST, FaultKind.OBJECT}
-"""What generating the shard again puts right."""
+"""What making the shard again puts right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """An object that nothing refers to, and its size in bytes."""
+    """An object that nothing in the store refers to, and its size in bytes."""
 
     path: str
     size: int
@@ -87,7 +87,10 @@ class Report:
     Attributes:
         attributes: as read; None if they cannot be.
         damaged: shards with faults.
-        reopen: those of them that can be generated again.
+        reopen: those of them that can be made again.
+        unlisted: (first, last) shard of merged manifest parts that the root lists no more, but should.
+        orphans: left by runs that were stopped.
+        foreign: what lies there and softstore did not write.
         repaired: a sentence for everything that was put right.
     """
 
@@ -95,6 +98,8 @@ class Report:
     attributes: Attributes | None = None
     faults: list[Fault] = field(default_factory=list)
     orphans: list[Orphan] = field(default_factory=list)
+    foreign: list[Orphan] = field(default_factory=list)
+    unlisted: list[tuple[int, int]] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
     checked: Checked = field(default_factory=Checked)
     damaged: set[int] = field(default_factory=set)
@@ -132,6 +137,7 @@ class Report:
                 {name: value for name, value in fault.items() if value is not None} for fault in faults
             ],
             "orphans": [asdict(orphan) for orphan in self.orphans],
+            "foreign": [asdict(orphan) for orphan in self.foreign],
             "repaired": self.repaired,
         }
 
@@ -147,9 +153,9 @@ class Report:
         if not self._generated:
             return "Restore it from a copy, or make the corpus anew."
         if kind in _OF_A_SHARD and len(shards) == 1:
-            return f"Repairing re-opens shard {shards[0]} for `softstore generate`."
+            return f"Repairing drops shard {shards[0]}, to be made again by what made the store."
         if kind in _OF_A_SHARD:
-            return f"Repairing re-opens {len(shards)} shards for `softstore generate`."
+            return f"Repairing drops {len(shards)} shards, to be made again by what made the store."
         if kind == FaultKind.CODEC_ARRAY:
             return "Restore it from a copy, or generate into a new store."
         return "Generate into a new store."

@@ -23,7 +23,8 @@ class TrackSpec:
         dtype: of its elements.
         width: numbers in a row; None: one number, and the array has one dimension.
         chunk_width: columns in one chunk; None: all. Columns of different statistics compress better apart.
-        ragged: its rows are not frames: each shard has as many as it needs, from the shard's first row on.
+        ragged: 0: its rows are frames. Otherwise they are not: each shard has as many as it needs, from its
+            first row on, and room for this many per frame.
 
     Raises:
         ValueError: ``chunk_width`` does not divide ``width``.
@@ -35,11 +36,15 @@ class TrackSpec:
     dtype: DType
     width: Annotated[int, Field(gt=0)] | None = None
     chunk_width: Annotated[int, Field(gt=0)] | None = None
-    ragged: bool = False
+    ragged: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
         if self.chunk_width is not None and (self.width is None or self.width % self.chunk_width):
             raise ValueError(f"rows of {self.width} cannot be cut into chunks of {self.chunk_width} columns")
+
+    def shard_rows(self, shard_frames: int) -> int:
+        """Rows that a shard of ``shard_frames`` frames has room for."""
+        return shard_frames * max(self.ragged, 1)
 
 
 class Codec(Protocol):

@@ -77,7 +77,9 @@ def chosen_codec(
             CodecName.FLOAT32: Float32(),
         }
         return plain[name]
-    if step is None and rank is None and k is None:
+    if k is not None and step is None and rank is None:
+        raise InvalidInputError("--k of the transform codec goes with --step or --rank: give one, too.")
+    if step is None and rank is None:
         return Fidelity(Fidelity().max_mean_kl if max_mean_kl is None else max_mean_kl, max_kl)
     if max_mean_kl is not None:
         raise InvalidInputError("Ask for --max-mean-kl, or give --step, --rank and --k yourself; not both.")

@@ -22,8 +22,8 @@ def compact(
     """Merge the manifest parts of a store, so that it opens with a few requests.
 
     Every shard is published with a manifest part of its own, and opening a store asks for each of them.
-    Compact a store that has grown to hundreds of shards. It may be read, and appended to, all the while; if
-    the run is stopped, nothing is lost: run it again.
+    Compact a store that has grown to hundreds of shards. It may be read all the while, but nothing may write
+    to it: wait until whatever appends to it has ended. If the run is stopped, nothing is lost: run it again.
 
         softstore compact runs/demo/store
     """

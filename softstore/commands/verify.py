@@ -32,7 +32,8 @@ def verify(
         Path | None, typer.Option(help="Run this teacher on the sample, and compare with the certificate.")
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Delete orphans, and re-open damaged shards for generation.")
+        bool,
+        typer.Option("--repair", help="Delete orphans and damaged shards, so that these can be made again."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     token: Annotated[
@@ -43,10 +44,12 @@ def verify(
 
     Every object is read and its checksums compared, the manifest is checked row by row, and a sample of
     utterances is decoded and held against its certificate. What nothing refers to (orphans that a killed run
-    left) is listed; over http(s) it cannot be.
+    left, and whatever is not of this store) is listed; over http(s) it cannot be.
 
     With --repair, orphans are deleted, wrong metadata is rewritten, and damaged or lost shards of a store are
-    deleted, so that `softstore generate` fills in what is missing. Nothing else may write meanwhile.
+    deleted, each as a whole with all of its utterances, to be made again by whatever made the store
+    (`softstore generate`, `softstore recode`, or your own recorder). What is not of this store is left alone.
+    Nothing else may write meanwhile.
 
     Exit code: 0 if it is sound, 1 if faults were found (repaired or not), 2 if it could not be checked.
 
@@ -99,10 +102,18 @@ def _print(report: Report, repaired: bool) -> None:
         console.print("Not checked for orphans: a web server does not list its files.")
     for sentence in report.repaired:
         console.print(Text(sentence))
+    _print_foreign(report, console)
     if not repaired:
         _print_orphans(report, console)
         if not report.sound and report.attributes is not None:
             console.print("`softstore verify --repair` does what repairing can.")
+
+
+def _print_foreign(report: Report, console: Console) -> None:
+    for found in report.foreign[:SHOWN]:
+        console.print(Text(f"{found.path} is not of this store ({found.size:,} bytes)."))
+    if len(report.foreign) > SHOWN:
+        console.print(f"{len(report.foreign):,} objects are not of this store, and left alone.")
 
 
 def _print_orphans(report: Report, console: Console) -> None:

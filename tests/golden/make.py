@@ -29,7 +29,7 @@ CLASSES = 40
 DIMENSIONS = 6
 LENGTHS = {"a": 21, "ü b/2": 40, "c": 33}
 MAX_MEAN_KL = 0.05
-MAX_KL = 0.1
+MAX_KL = 0.001
 CODECS: dict[str, Codec | FittedToSample] = {
     "float32": Float32(),
     "float16": Float16(),

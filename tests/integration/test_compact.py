@@ -223,6 +223,11 @@ def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     ]
 
 
+def test_the_help_says_who_may_be_at_work() -> None:
+    said = " ".join(CliRunner().invoke(build(), ["compact", "--help"]).output.split())
+    assert "nothing may write" in said
+
+
 def test_generation_goes_on_after_compaction(tmp_path: Path) -> None:
     first = make_corpus(tmp_path / "first", LENGTHS)
     more = make_corpus(tmp_path / "more", LENGTHS | {"new": 77, "newer": 400})

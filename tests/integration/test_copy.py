@@ -13,7 +13,7 @@ from softstore.cli import build
 from softstore.codecs import Float16
 from softstore.compact import compact
 from softstore.copy import Copied, copy
-from softstore.errors import ConflictError, CorruptDataError, NotAStoreError
+from softstore.errors import ConflictError, CorruptDataError, InvalidInputError, NotAStoreError
 from softstore.format import SENONES, SENONES_CHECKSUM
 from softstore.frames import Frames
 from softstore.sharding import crc32c
@@ -161,6 +161,17 @@ def test_whatever_else_lies_there_stays(few: Store, corpus: Corpus) -> None:
     files.put("zarr.json", source.get("zarr.json").replace(b"soft_targets", b"soft_tergets"))
     with pytest.raises(CorruptDataError, match="damaged"):
         copy(source, files)
+
+
+def test_a_store_is_not_copied_into_itself(tmp_path: Path, few: Store) -> None:
+    storage = clone(few.frames.storage, tmp_path / "store")
+    before = contents(storage)
+    for place in (tmp_path / "store" / "sub", tmp_path / "store" / "a" / "b", tmp_path / "store"):
+        with pytest.raises(InvalidInputError, match="lies in the store"):
+            copy(storage, open_storage(place, writable=True))
+    assert contents(storage) == before
+    beside = open_storage(tmp_path / "store-2", writable=True)
+    assert copy(storage, beside).utterances == len(FEW)
 
 
 def test_senones_travel_with_their_corpus(few: Store) -> None:

@@ -28,6 +28,7 @@ from tests.document_reader import (
     decoded_shard,
     log_softmax,
     sha256,
+    shard_rows,
     topk,
     transform,
 )
@@ -148,7 +149,8 @@ def test_every_object_by_hand(reader: DocumentReader) -> None:
             assert (len(data), sha256(data)) == (entry["size"], entry["sha256"])
             track = entry["path"].partition("/c/")[0]
             found = decoded_shard(data, attributes, track)
-            seen = reader.track(track, row["shard"] * attributes["shard_frames"], attributes["shard_frames"])
+            room = shard_rows(attributes, attributes["tracks"][track])
+            seen = reader.track(track, row["shard"] * room, room)
             np.testing.assert_array_equal(found, seen[: len(found)])
             assert not seen[len(found) :].any()
             listed.add(entry["path"])
@@ -186,7 +188,7 @@ def test_widths_of_the_transform_codec(reader: DocumentReader) -> None:
     groups, block = len(arrays["columns"]), reader.attributes["block_frames"]
     width = max(-(-groups // block), 1)
     width = -(-width // 32) * 32 if width > 32 else width
-    spec = {"dtype": "uint8", "width": width, "chunk_width": min(32, width), "ragged": False}
+    spec = {"dtype": "uint8", "width": width, "chunk_width": min(32, width), "ragged": 0}
     assert reader.attributes["tracks"]["targets/coefficients"] == spec
     assert block == len(arrays["steps"])
     used = arrays["columns"][arrays["columns"] >= 0]
@@ -197,6 +199,9 @@ def test_widths_of_the_transform_codec(reader: DocumentReader) -> None:
 def test_every_metadata_object(reader: DocumentReader) -> None:
     """Section 5's table, and canonical JSON."""
     attributes = reader.attributes
+    arrays = {
+        f"codec/{key}-{entry['sha256'][:8]}": entry for key, entry in attributes["codec_arrays"].items()
+    }
     for path in reader.path.rglob("zarr.json"):
         data, name = path.read_bytes(), str(path.parent.relative_to(reader.path))
         found = json.loads(data)
@@ -204,7 +209,7 @@ def test_every_metadata_object(reader: DocumentReader) -> None:
         if name in attributes["tracks"]:
             assert found == array_metadata(attributes, attributes["tracks"][name])
         elif name.startswith("codec/"):
-            entry = attributes["codec_arrays"][name.removeprefix("codec/")]
+            entry = arrays[name]
             assert found["chunk_grid"]["configuration"]["chunk_shape"] == found["shape"] == entry["shape"]
             assert found["codecs"] == packed(entry["dtype"])
             assert (found["data_type"], "dimension_names" in found) == (entry["dtype"], False)
@@ -221,16 +226,16 @@ def array_metadata(attributes: dict[str, Any], spec: dict[str, Any]) -> dict[str
         "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
         "index_location": "end",
     }
-    chunk_shape = [attributes["shard_frames"], *width]
+    rows = shard_rows(attributes, spec)
     return {
         "zarr_format": 3,
         "node_type": "array",
         "attributes": {},
         "storage_transformers": [],
-        "shape": [attributes["shards"] * attributes["shard_frames"], *width],
+        "shape": [attributes["shards"] * rows, *width],
         "data_type": spec["dtype"],
         "fill_value": 0,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [rows, *width]}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "dimension_names": ["row" if spec["ragged"] else "frame", *(None for _ in width)],
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
@@ -277,7 +282,7 @@ def test_example_of_a_shard() -> None:
     shown = DOCUMENT.partition("so R = 4 and K = 1")[2].partition("```")[2].partition("```")[0]
     written = bytes.fromhex("".join(line.partition("      ")[0] for line in shown.splitlines()))
     assert len(written) == len(data) == 119
-    spec = {"dtype": "uint16", "width": None, "chunk_width": None}
+    spec = {"dtype": "uint16", "width": None, "chunk_width": None, "ragged": 0}
     attributes = {"shard_frames": 8, "chunk_frames": 2, "tracks": {"labels": spec}}
     assert decoded_shard(written, attributes, "labels").tolist() == [3, 1, 4, 1, 5, 0]
     assert decoded_shard(data, attributes, "labels").tolist() == [3, 1, 4, 1, 5, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from softstore.codec_arrays import read_codec_arrays
 from softstore.codecs import TrackSpec
 from softstore.errors import ConflictError, CorruptDataError, InvalidInputError
-from softstore.format import Attributes
+from softstore.format import Attributes, codec_array, codec_object
 from softstore.metadata import metadata_objects
 from softstore.parts import read_attributes, read_manifest
 from softstore.sharding import crc32c
@@ -39,7 +40,7 @@ ATTRIBUTES = Attributes(
         "labels": TrackSpec("uint16"),
         "targets/coefficients": TrackSpec("int8", 12, chunk_width=4),
         "targets/wide": TrackSpec("uint32", 6, chunk_width=6),
-        "targets/escaped": TrackSpec("int16", 2, ragged=True),
+        "targets/escaped": TrackSpec("int16", 2, ragged=3),
     },
     codec={"name": "test"},
 )
@@ -62,7 +63,7 @@ def tracks(features_padded: bool = False) -> dict[str, NDArray[Any]]:
         "labels": random.integers(0, 10, sum(LENGTHS.values())).astype(np.uint16),
         "targets/coefficients": random.integers(-9, 9, (ROWS, 12)).astype(np.int8),
         "targets/wide": random.integers(0, 2**32, (ROWS, 6)).astype(np.uint32),
-        "targets/escaped": random.integers(-9, 9, (50, 2)).astype(np.int16),
+        "targets/escaped": random.integers(-9, 9, (150, 2)).astype(np.int16),
     }
 
 
@@ -104,12 +105,12 @@ def test_other_readers_read_every_kind_of_array(
     for track in ("targets/coefficients", "targets/wide", "targets/escaped"):
         wanted = tracks()[track]
         found = read(storage.url, track)
-        assert found.shape == (128, *wanted.shape[1:])
-        for shard in (0, 64):
-            np.testing.assert_array_equal(found[shard : shard + len(wanted)], wanted)
-            assert not found[shard + len(wanted) : shard + 64].any()
-    for name, array in BASIS.items():
-        np.testing.assert_array_equal(read(storage.url, f"codec/{name}"), array)
+        assert found.shape == (384 if track == "targets/escaped" else 128, *wanted.shape[1:])
+        for half in np.split(found, 2):
+            np.testing.assert_array_equal(half[: len(wanted)], wanted)
+            assert not half[len(wanted) :].any()
+    for name, entry in read_attributes(storage).codec_arrays.items():
+        np.testing.assert_array_equal(read(storage.url, codec_array(name, entry)), BASIS[name])
 
 
 @pytest.mark.parametrize("read", [by_zarr, by_tensorstore])
@@ -159,7 +160,8 @@ def test_codec_arrays_come_back(storage: Storage) -> None:
 
 def test_a_damaged_codec_array_is_an_error(storage: Storage) -> None:
     attributes = read_attributes(storage)
-    path = "codec/mean/c/0"
+    path = codec_object("mean", attributes.codec_arrays["mean"])
+    assert re.fullmatch("codec/mean-[0-9a-f]{8}/c/0", path)
     whole = storage.get(path)
     for bit in range(0, 8 * len(whole), 5):
         damaged = bytearray(whole)
@@ -193,13 +195,28 @@ def test_what_an_interrupted_creation_left_does_not_stop_the_next(tmp_path: Path
     assert read_codec_arrays(storage, read_attributes(storage)).keys() == BASIS.keys()
 
 
+def test_who_begins_a_store_leaves_the_arrays_of_another_alone(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path / "new", writable=True)
+    first = create(storage, ATTRIBUTES, codec_arrays=BASIS).attributes
+    storage.delete("zarr.json")
+    other = {name: array + array.dtype.type(1) for name, array in BASIS.items()}
+    second = create(storage, ATTRIBUTES, codec_arrays=other).attributes
+    for attributes, wanted in ((first, BASIS), (second, other)):
+        found = read_codec_arrays(storage, attributes)
+        for name, array in wanted.items():
+            np.testing.assert_array_equal(found[name], array)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"labels": None}, "without its labels track"),
         ({"labels": np.zeros(31, np.uint16)}, "labels track has 31 rows for 30 frames, which occupy 36"),
         ({"targets/wide": np.zeros((30, 6), np.uint32)}, "targets/wide track has 30 rows"),
-        ({"targets/escaped": np.zeros((65, 2), np.int16)}, "targets/escaped track has 65 rows"),
+        (
+            {"targets/escaped": np.zeros((193, 2), np.int16)},
+            "escaped track has 193 rows, a shard has room for 192",
+        ),
         ({"features": np.zeros((30, 4), np.float16)}, r"features track have shape \(4,\), not \(3,\)"),
     ],
 )

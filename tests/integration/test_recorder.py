@@ -16,6 +16,7 @@ from softstore.codecs import Codec, Float16, Float32, TopK
 from softstore.encoding import LOWEST_LOG_POSTERIOR
 from softstore.softening import kl_divergence, log_soften
 from tests.samples import make_corpus
+from tests.watched import KilledError, watched
 
 CLASSES = 40
 LENGTHS = {f"u{number}": 20 + number for number in range(10)}
@@ -186,3 +187,33 @@ def test_classes_that_are_ruled_out_have_no_mass_at_any_usual_temperature(tmp_pa
         np.testing.assert_allclose(
             utterance.posteriors(temperature), torch.softmax(masked / temperature, -1), atol=1e-6
         )
+
+
+@pytest.mark.parametrize("step", range(1, 16, 2))
+def test_a_write_that_fails_closes_the_recorder_and_costs_nothing(tmp_path: Path, step: int) -> None:
+    """The codec is fitted in the middle: a new recorder takes what is missing, with one codec for all."""
+    given = {name: 3 * torch.randn(9000, 30) for name in ("a", "b", "c")}
+
+    def begin() -> Recorder:
+        return softstore.create(tmp_path / "store", class_count=30, teacher="t", shard_frames=16_384)
+
+    failing = begin()
+    failing._storage, _ = watched(failing._storage, dies_at=step)
+
+    def add_all() -> None:
+        with failing:
+            for name, values in given.items():
+                failing.add(name, values)
+
+    with pytest.raises(KilledError):
+        add_all()
+    with pytest.raises(InvalidInputError, match="closed"):
+        failing.add("d", given["a"])
+    with begin() as again:
+        for name, values in given.items():
+            if name not in again:
+                again.add(name, values)
+    store = softstore.open(tmp_path / "store")
+    for name, values in given.items():
+        found = torch.from_numpy(store[name].log_posteriors())
+        assert float(kl_divergence(torch.log_softmax(values, dim=-1), found).mean()) < 0.02

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,7 +14,7 @@ import torch
 
 import softstore
 from softstore import Corpus, Fidelity, Store
-from softstore.codecs import FittedToSample, Parameters, TopK, Transform
+from softstore.codecs import Codec, FittedToSample, Parameters, TopK, Transform
 from softstore.codecs.unpacked import OVERFLOW_FRAMES
 from softstore.errors import ConflictError
 from softstore.format import NUM_OVERFLOW
@@ -21,6 +23,7 @@ from softstore.generate import generate
 from softstore.softening import CERTIFICATE_TEMPERATURES, kl_divergence, log_soften
 from softstore.storage import open_storage
 from softstore.verify import verify
+from tests.document_reader import DocumentReader
 from tests.samples import CLASSES, LENGTHS, LinearTeacher, make_corpus, make_store
 from trainer.evaluation import blocks
 from trainer.examples import Example, open_examples
@@ -58,6 +61,33 @@ def test_every_frame_of_the_store_is_within_the_bound(corpus: Corpus, bounded: S
     assert verify(bounded.frames.storage, sample=8).sound
 
 
+def test_a_shard_has_room_for_every_frame_to_be_exact(tmp_path: Path) -> None:
+    classes, lengths = 300, {"a": 60, "b": 50, "c": 64, "d": 7}
+    random = np.random.default_rng(0)
+    exact = {
+        name: torch.log_softmax(torch.from_numpy(random.normal(size=(frames, classes))).float(), dim=-1)
+        for name, frames in lengths.items()
+    }
+    codec = Parameters(step=16, refined=1, max_kl=1e-5).fit(list(exact.values()))
+    with softstore.create(
+        tmp_path / "store", class_count=classes, codec=codec, teacher="mine", shard_frames=64, chunk_frames=16
+    ) as recorder:
+        for name, log_posteriors in exact.items():
+            recorder.add(name, log_posteriors)
+    store = softstore.open(tmp_path / "store")
+    assert store.manifest.shards == [0, 1, 2, 3]
+    by_document = DocumentReader(tmp_path / "store")
+    for utterance in store.scan():
+        wanted = exact[utterance.utterance_id].numpy()
+        assert utterance.row[NUM_OVERFLOW] == 2 * utterance.num_frames
+        np.testing.assert_allclose(utterance.log_posteriors(), wanted, atol=1e-4)
+        np.testing.assert_allclose(utterance.log_posteriors(1, 3, 6), wanted[3:6], atol=1e-4)
+        found = by_document.log_posteriors(utterance.utterance_id)
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+    report = verify(open_storage(store.url), sample=8)
+    assert (report.faults, report.orphans) == ([], [])
+
+
 def test_the_mean_that_was_asked_for_is_in_the_certificate(corpus: Corpus, tmp_path: Path) -> None:
     store = make_store(tmp_path / "store", corpus, Fidelity(0.02))
     assert all(row.mean <= 0.02 for row in store.certificate().kl)
@@ -83,6 +113,42 @@ def test_what_was_not_asked_for_before_is_refused(
     storage = open_storage(bounded.url, writable=True)
     with pytest.raises(ConflictError, match="use what it was made with"):
         generate(corpus, LinearTeacher(), storage, other, shard_frames=512, chunk_frames=64)
+
+
+class Overtaken:
+    """While this fits a codec, another job begins the same store with another codec, and finishes."""
+
+    def __init__(self, corpus: Corpus, path: Path) -> None:
+        self.corpus = corpus
+        self.path = path
+
+    def asked(self) -> dict[str, Any]:
+        return Fidelity(0.02).asked()
+
+    def fit(self, sample: Sequence[torch.Tensor]) -> Codec:
+        make_store(self.path, self.corpus, Fidelity(0.02))
+        # Another sample is fitted differently, and asked for the same.
+        return Fidelity(0.02).fit([sample[0]])
+
+
+def test_two_jobs_that_begin_one_store_end_with_one_codec(tmp_path: Path) -> None:
+    first = make_corpus(tmp_path / "first", {"a": 200, "b": 100})
+    more = make_corpus(tmp_path / "more", {"a": 200, "b": 100, "c": 300})
+    generate(
+        more,
+        LinearTeacher(),
+        open_storage(tmp_path / "store", writable=True),
+        Overtaken(first, tmp_path / "store"),
+        shard_frames=512,
+        chunk_frames=64,
+    )
+    store = softstore.open(tmp_path / "store")
+    assert len(store) == 3
+    for utterance in store.scan():
+        found = torch.from_numpy(utterance.log_posteriors(2.0))
+        kl = kl_divergence(log_soften(truth(more, utterance.utterance_id), 2.0), found)
+        assert float(kl.mean()) == pytest.approx(utterance.row["mean_kl_t2"], abs=1e-4)
+    assert verify(store.frames.storage).sound
 
 
 def test_a_recorder_fits_the_codec_to_its_first_utterances(tmp_path: Path, corpus: Corpus) -> None:
@@ -145,7 +211,7 @@ def test_evaluation_joins_utterances(bounded: Store) -> None:
 
 def test_a_damaged_codec_array_is_found_on_opening(corpus: Corpus, tmp_path: Path) -> None:
     store = make_store(tmp_path / "store", corpus, Fidelity(0.05))
-    chunk = next((tmp_path / "store" / "codec" / "basis").glob("c/*/*"))
+    chunk = next((tmp_path / "store" / "codec").glob("basis-*/c/*/*"))
     data = bytearray(chunk.read_bytes())
     data[len(data) // 2] ^= 1
     chunk.write_bytes(data)

@@ -20,15 +20,16 @@ from softstore.checks.report import Report
 from softstore.checks.sample import entropy_bound
 from softstore.cli import build
 from softstore.codecs import Float16
-from softstore.errors import ConflictError, InvalidInputError
+from softstore.errors import ConflictError, CorruptDataError, InvalidInputError
 from softstore.format import manifest_part
+from softstore.frames import Frames
 from softstore.parts import part_to_bytes, read_part
 from softstore.sharding import encode_shard, sha256
 from softstore.storage import Storage, open_storage
 from softstore.verify import verify
 from softstore.writer import Writer, update_attributes
-from tests.samples import CLASSES, LENGTHS, LinearTeacher
-from tests.watched import clone
+from tests.samples import CLASSES, LENGTHS, LinearTeacher, make_store
+from tests.watched import clone, contents
 from tests.web_server import web_server
 
 
@@ -108,6 +109,25 @@ def test_rows_that_make_no_sense(
     assert not report.sound
 
 
+def test_columns_of_other_types(own: Storage) -> None:
+    table = read_part(own, (1, 1))
+    assert table is not None
+    objects = [[{"name": "features/c/1/0"}], *([None] * (len(table) - 1))]
+    for column, values, kind in (
+        ("objects", objects, pa.list_(pa.struct({"name": pa.string()}))),
+        ("num_frames", table["num_frames"].to_pylist(), pa.float64()),
+        ("utterance_id", range(len(table)), pa.int64()),
+    ):
+        place = table.column_names.index(column)
+        other = table.set_column(place, column, pa.array(values, kind))
+        own.put("manifest/000001.parquet", part_to_bytes(other))
+        assert f"manifest/000001.parquet is damaged: its column '{column}' holds" in said(verify(own))
+        with pytest.raises(CorruptDataError, match=f"its column '{column}' holds"):
+            _ = Frames(own).manifest
+    own.put("manifest/000001.parquet", part_to_bytes(table.drop_columns(["text"])))
+    assert "it lacks the column 'text'" in said(verify(own))
+
+
 def rewrite(storage: Storage, shard: int, path: str, data: bytes) -> None:
     """An object of a shard, with a checksum that is right."""
     storage.put(path, data)
@@ -178,7 +198,7 @@ def test_another_teacher_or_none_to_compare_with(store: Store, corpus: Corpus) -
 
 def test_orphans_are_listed_and_no_fault(own_store: Store) -> None:
     storage, root = own_store.frames.storage, Path(own_store.url)
-    left = ["features/c/7/0", "manifest/000000-000001.parquet", "notes.txt", "old/zarr.json"]
+    left = ["features/c/7/0", "manifest/000000-000001.parquet", "codec/old-01234567/c/0/0"]
     for path in left:
         storage.put(path, b"left")
     staged = root / "targets" / "classes" / "c" / "0" / "0#123"
@@ -190,9 +210,45 @@ def test_orphans_are_listed_and_no_fault(own_store: Store) -> None:
     )
     found = softstore(own_store.url, "--repair")
     assert found.exit_code == 0
-    assert "Deleted old/zarr.json" in found.output
+    assert "Deleted features/c/7/0" in found.output
     assert verify(storage).orphans == []
     assert not staged.exists()
+
+
+def test_what_is_not_of_the_store_is_reported_and_left_alone(own_store: Store, corpus: Corpus) -> None:
+    storage, root = own_store.frames.storage, Path(own_store.url)
+    before = contents(storage)
+    nested = make_store(root / "sub", corpus, Float16()).frames.storage
+    mine = [
+        "NOTES.md",
+        "features/c/notes",
+        "features/mine.npy",
+        "lang/words.json",
+        "manifest/1.parquet",
+        "manifest/all.parquet",
+        "manifest/zarr/000000.parquet",
+        "old/zarr.json",
+    ]
+    for path in mine:
+        storage.put(path, b"mine")
+    (root / "take#7").write_bytes(b"mine")
+    nested_before = contents(nested)
+    report = verify(storage)
+    assert (report.sound, report.orphans) == (True, [])
+    expected = {*mine, "take#7", *(f"sub/{path}" for path in nested_before)}
+    assert {found.path for found in report.foreign} == expected
+    said = softstore(own_store.url, "--repair").output
+    assert "NOTES.md is not of this store (4 bytes)." in said
+    assert "Deleted" not in said
+    assert contents(nested) == nested_before
+    assert {path: data for path, data in contents(storage).items() if path in mine} == dict.fromkeys(
+        mine, b"mine"
+    )
+    assert (root / "take#7").exists()
+    assert before.items() <= contents(storage).items()
+    assert {
+        found["path"] for found in json.loads(softstore(own_store.url, "--json").stdout)["foreign"]
+    } == expected
 
 
 def test_a_run_that_is_not_finished_is_sound(own_store: Store) -> None:
@@ -230,6 +286,8 @@ def test_over_http_it_says_that_orphans_cannot_be_found(served: str) -> None:
 
 
 def test_json_of_faults(own_store: Store) -> None:
+    dropped = own_store.manifest.table["shard"].to_pylist().count(1)
+    assert dropped > 1
     (Path(own_store.url) / "labels/c/1").unlink()
     found = softstore(own_store.url, "--json")
     assert found.exit_code == 1
@@ -242,7 +300,10 @@ def test_json_of_faults(own_store: Store) -> None:
     del fault["message"]
     assert fault == {"kind": "object", "path": "labels/c/1", "shard": 1}
     repaired = json.loads(softstore(own_store.url, "--json", "--repair").stdout)
-    assert repaired["repaired"] == ["Re-opened shard 1: `softstore generate` fills it again."]
+    assert repaired["repaired"] == [
+        f"Re-opened shard 1, which drops {dropped} utterances: let whatever made the store "
+        "(`softstore generate`, `softstore recode`, or your own recorder) make them again."
+    ]
     assert json.loads(softstore(own_store.url, "--json").stdout)["sound"] is True
 
 

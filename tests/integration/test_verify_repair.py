@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from softstore import Corpus, Store
@@ -17,10 +18,11 @@ from softstore.errors import CorruptDataError
 from softstore.format import Complete
 from softstore.frames import Frames
 from softstore.generate import generate
-from softstore.parts import read_attributes
+from softstore.parts import part_to_bytes, read_attributes, read_part
 from softstore.repair import repair
 from softstore.storage import Storage
 from softstore.verify import verify
+from softstore.writer import update_attributes
 from tests.samples import LinearTeacher, make_corpus, make_store
 from tests.watched import KilledError, clone, contents, watched
 
@@ -163,6 +165,88 @@ def test_what_a_stopped_compaction_left_does_not_come_back(whole: Store, source:
     assert verify(storage).checked.utterances == 3
     assert fill(storage, source) == 3
     assert the_same(storage, whole)
+
+
+def overwritten(whole: Store, changes: dict[str, object]) -> Storage:
+    """Compacted, while a writer put back the root that it had read before."""
+    storage = clone(whole.frames.storage, f"memory://{uuid4().hex}")
+    update_attributes(storage, changes)
+    root = storage.get("zarr.json")
+    compact(storage)
+    storage.put("zarr.json", root)
+    return storage
+
+
+@pytest.mark.parametrize("changes", [{}, {"complete": None}], ids=["finished", "unfinished"])
+def test_a_merged_part_that_the_root_does_not_list_is_listed_again(
+    whole: Store, changes: dict[str, object]
+) -> None:
+    storage = overwritten(whole, changes)
+    report = verify(storage)
+    assert (report.reopen, report.orphans, report.unlisted) == (set(), [], [(0, 3)])
+    assert "does not list manifest/000000-000003.parquet" in report.faults[0].message
+    repair(storage, report)
+    assert report.repaired == ["Listed manifest/000000-000003.parquet in zarr.json again."]
+    assert read_attributes(storage).compacted == [(0, 3)]
+    after = verify(storage)
+    assert (after.faults, after.orphans) == ([], [])
+    assert the_same(storage, whole)
+
+
+def test_of_a_merged_part_that_is_not_listed_only_damaged_shards_are_re_opened(
+    whole: Store, source: Corpus
+) -> None:
+    storage = overwritten(whole, {})
+    lose_objects(storage)
+    steps = 0
+    while True:
+        steps += 1
+        dying, _ = watched(clone(storage, f"memory://{uuid4().hex}"), dies_at=steps)
+        report = verify(dying, sample=0)
+        assert report.reopen == {1, 2}
+        try:
+            repair(dying, report)
+        except KilledError:
+            repaired(dying_storage := clone(dying, f"memory://{uuid4().hex}"))
+            assert verify(dying_storage).checked.utterances == 3
+        else:
+            break
+    assert steps > 5
+    assert verify(dying).sound
+    assert fill(clone(dying, f"memory://{uuid4().hex}"), source) == 3
+
+
+def test_a_merged_part_whose_parts_were_deleted_in_part(whole: Store) -> None:
+    storage = overwritten(whole, {})
+    storage.put("manifest/000003.parquet", whole.frames.storage.get("manifest/000003.parquet"))
+    storage.put("manifest/000000-000002.parquet", b"unused")
+    repaired(storage)
+    assert contents(storage).keys() & {"manifest/000003.parquet", "manifest/000000-000002.parquet"} == set()
+    assert verify(storage).sound
+    assert the_same(storage, whole)
+
+
+def test_a_merged_part_that_is_damaged_or_says_otherwise_is_not_listed(whole: Store) -> None:
+    storage = overwritten(whole, {})
+    flip(storage, "manifest/000000-000003.parquet")
+    assert verify(storage).unlisted == []
+    storage = overwritten(whole, {})
+    table = read_part(whole.frames.storage, (3, 3))
+    assert table is not None
+    speakers = pa.array(["another"] * len(table))
+    other = table.set_column(table.column_names.index("speaker"), "speaker", speakers)
+    storage.put("manifest/000003.parquet", part_to_bytes(other))
+    assert verify(storage).unlisted == []
+
+
+def test_a_merged_part_of_a_corpus_is_listed_again(source: Corpus) -> None:
+    storage = clone(source.frames.storage, f"memory://{uuid4().hex}")
+    root = storage.get("zarr.json")
+    compact(storage, 2)
+    storage.put("zarr.json", root)
+    repaired(storage)
+    assert read_attributes(storage).compacted == [(0, 1), (2, 3)]
+    assert verify(storage).sound
 
 
 def test_metadata_is_rewritten(own: Storage) -> None:

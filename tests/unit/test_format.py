@@ -79,6 +79,11 @@ def test_another_zarr_group_is_not_a_store(found: bytes) -> None:
         ),
         ({"tracks": {"x": {"dtype": "int8", "layout": "new"}}}, "tracks: x: layout"),
         ({"tracks": {"../x": {"dtype": "int8"}}}, "tracks"),
+        ({"tracks": {"x": {"dtype": "int8", "ragged": -1}}}, "ragged"),
+        (
+            {"tracks": {"x": {"dtype": "int8", "ragged": 2}, "y": {"dtype": "int8", "ragged": 3}}},
+            "different numbers of rows",
+        ),
         (
             {"codec_arrays": {"a/b": {"dtype": "int8", "shape": [1], "size": 1, "sha256": "7" * 64}}},
             "codec_arrays",
@@ -150,7 +155,7 @@ def test_the_root_comes_last_and_every_array_lies_in_groups() -> None:
     kinds = {path.rpartition("zarr.json")[0]: json.loads(data)["node_type"] for path, data in found.items()}
     groups = {"", "codec/", "lang/", "manifest/", "targets/"}
     assert kinds == dict.fromkeys(groups, "group") | dict.fromkeys(
-        ["codec/basis/", "labels/", "targets/x/", "targets/y/"], "array"
+        ["codec/basis-00000000/", "labels/", "targets/x/", "targets/y/"], "array"
     )
     assert list(found)[-1] == "zarr.json"
 

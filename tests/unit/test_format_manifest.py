@@ -67,7 +67,7 @@ def test_a_part_cut_short_is_damaged(size: int) -> None:
 
 
 def test_a_parquet_file_that_is_no_part_is_damaged() -> None:
-    with pytest.raises(CorruptDataError, match="lacks columns"):
+    with pytest.raises(CorruptDataError, match="lacks the column"):
         part_from_bytes(part_to_bytes(pa.table({"x": [1]})), "the part")
 
 

@@ -134,7 +134,7 @@ def test_the_description_says_what_it_is(source: SyntheticSource) -> None:
 
 
 def test_a_profile_that_does_not_exist_is_a_clear_error() -> None:
-    with pytest.raises(InvalidInputError, match="tiny, mini, aurora4"):
+    with pytest.raises(InvalidInputError, match=", ".join(PROFILES)):
         SyntheticSource("huge")
     with pytest.raises(InvalidInputError, match="-1"):
         SyntheticSource("tiny", seed=-1)

@@ -157,7 +157,7 @@ def test_any_rows_decode_to_distributions(classes: int, frames: int, seed: int, 
     log_p = torch.log_softmax(scale * torch.randn(frames, classes, generator=generator), dim=-1)
     log_p[0] = -1e4
     log_p[0, seed % classes] = 0.0
-    codec = Fidelity(0.05).fit([log_p, log_p])
+    codec = Parameters(step=1.0, refined=1).fit([log_p, log_p])
     found = decoded(codec, log_p)
     assert bool(found.isfinite().all())
     torch.testing.assert_close(found.exp().sum(dim=-1), torch.ones(frames), atol=1e-4, rtol=0)
@@ -219,6 +219,23 @@ def test_bounds_that_make_no_sense_are_refused(wrong: float) -> None:
         Fidelity(wrong)
     with pytest.raises(InvalidInputError, match="max_kl"):
         replace(Fidelity(), max_kl=wrong)
+
+
+def test_what_cannot_be_kept_is_not_promised(sample: list[Tensor]) -> None:
+    """A class ruled out in some frames only: its log p would need steps finer than a byte reaches."""
+    masked = [utterance.clone() for utterance in sample]
+    for utterance in masked:
+        utterance[::3, 5:50] = -1e4
+    with pytest.raises(InvalidInputError, match="cannot keep a mean KL"):
+        Fidelity(0.01).fit(masked)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5, 40])
+def test_few_frames_of_few_classes_keep_what_is_asked(classes: int) -> None:
+    log_p = posteriors(40, 3, classes)
+    codec = Fidelity(0.01).fit([log_p])
+    kl = measure(codec, codec.encode(log_p), log_p, CERTIFICATE_TEMPERATURES).kl
+    assert max(float(values.mean()) for values in kl.values()) <= 0.01
 
 
 def test_an_empty_sample_is_refused() -> None:

@@ -135,8 +135,10 @@ class Transform:
             tracks["refined"] = TrackSpec("uint8", 3 * self.refined, self.refined)
         if self.max_kl is not None:
             tracks["overflow_rows"] = TrackSpec("uint16")
-            tracks["overflow_classes"] = TrackSpec("uint16", OVERFLOW_WIDTH, ragged=True)
-            tracks["overflow_values"] = TrackSpec("float32", OVERFLOW_WIDTH, ragged=True)
+            # Room for all classes of every frame: whatever the bound, a shard takes its frames.
+            all_classes = -(-class_count // OVERFLOW_WIDTH)
+            tracks["overflow_classes"] = TrackSpec("uint16", OVERFLOW_WIDTH, ragged=all_classes)
+            tracks["overflow_values"] = TrackSpec("float32", OVERFLOW_WIDTH, ragged=all_classes)
         return tracks
 
     @cached_property

@@ -76,7 +76,7 @@ class Fidelity:
             sample: normalised log p of some utterances, each (frames, classes), float32.
 
         Raises:
-            InvalidInputError: the sample is empty.
+            InvalidInputError: the sample is empty, or no transform codec keeps this on it.
         """
         fitted, judged = _parted(sample)
         basis = Basis(fitted)
@@ -179,14 +179,17 @@ class _Search:
 
 
 def _parted(sample: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """What to fit to, and what to judge by: other frames, where there are several utterances."""
-    if not sum(len(utterance) for utterance in sample):
+    """What to fit to, and what to judge by: other frames, or all of them where there are few."""
+    total = sum(len(utterance) for utterance in sample)
+    if not total:
         raise InvalidInputError("A transform codec needs a sample of the teacher's outputs; there are none.")
+    if total <= 2 * _JUDGED_FRAMES:
+        return list(sample), list(sample)
     judged: list[Tensor] = []
     fitted: list[Tensor] = []
     frames = 0
     for utterance in sample:
-        if len(sample) > 1 and frames < _JUDGED_FRAMES:
+        if frames < _JUDGED_FRAMES:
             middle = len(utterance) // 2 // BLOCK_FRAMES * BLOCK_FRAMES
             judged.append(utterance[middle : middle + _JUDGED_AT_ONCE])
             frames += len(judged[-1])
@@ -194,7 +197,7 @@ def _parted(sample: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         else:
             fitted.append(utterance)
     fitted = [utterance for utterance in fitted if len(utterance)]
-    return fitted or judged, judged or [utterance[:_JUDGED_FRAMES] for utterance in fitted[:4]]
+    return fitted or judged, judged
 
 
 def _first(utterances: list[Tensor], frames: int) -> list[Tensor]:
@@ -212,9 +215,17 @@ def _tightened(basis: Basis, judged: list[Tensor], parameters: Parameters, asked
         parameters = replace(parameters, step=max(parameters.step * factor, _COARSE_STEPS[-1]))
         codec = fit(basis, parameters, asked.asked())
         worst = max(_mean_kl(codec, judged))
-        if worst <= wanted or parameters.step == _COARSE_STEPS[-1]:
+        if worst <= wanted:
             return codec
+        if parameters.step == _COARSE_STEPS[-1]:
+            break
         factor = min(wanted / worst, 0.96)
+    if worst <= asked.max_mean_kl:
+        return codec
+    raise InvalidInputError(
+        f"The transform codec cannot keep a mean KL of {asked.max_mean_kl:g} nats for this teacher, only "
+        f"{worst:.1e}: ask for more, or use the uint8, float16 or float32 codec."
+    )
 
 
 def _mean_kl(codec: Transform, utterances: Sequence[Tensor]) -> list[float]:

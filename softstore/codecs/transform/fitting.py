@@ -64,10 +64,12 @@ class Parameters:
                 raise InvalidInputError(
                     f"{name} must be a number of nats of at least {lowest:g}, not {nats}."
                 )
-        if self.refined < 0 or (self.rank is not None and self.rank < 1):
+        if self.refined < 0:
             raise InvalidInputError(
-                f"No transform codec corrects {self.refined} classes in {self.rank} components: choose more."
+                f"{self.refined} classes of each frame cannot be corrected: choose 0 or more."
             )
+        if self.rank is not None and self.rank < 1:
+            raise InvalidInputError(f"A basis of {self.rank} components holds nothing: choose 1 or more.")
 
     def asked(self) -> dict[str, Any]:
         """For the record; JSON values."""
