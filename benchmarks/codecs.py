@@ -46,7 +46,7 @@ SHOWN = ["contender", SIZE, *(f"mean KL T={T:g}" for T in (1, 2, 4, 8)), "max KL
 
 THREADS = 2
 TIMED_FRAMES = 8_000
-ROUNDS = 5
+ROUNDS = 3
 
 DEFAULT = Fidelity().max_mean_kl
 

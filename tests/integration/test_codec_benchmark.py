@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.codecs import TEMPERATURES, contenders, main
+from benchmarks.coding import main as coding
 from benchmarks.contenders import Ours
 from benchmarks.posteriors import prepare
 
@@ -76,3 +77,12 @@ def test_the_plot_and_a_second_run_use_what_is_there(report: dict[str, Any], wor
     assert sum(posteriors.held_out.lengths) == posteriors.held_out.frames
     assert posteriors.held_out[0].exp().sum(dim=-1).sub(1).abs().max() < 1e-4
     assert any(isinstance(contender, Ours) for contender in contenders(posteriors.sample))
+
+
+def test_coders_are_compared_on_the_same_coefficients(work: Path) -> None:
+    prepare(work, quick=True)
+    path = work / "coding.json"
+    coding(json=path, quick=True, work=work)
+    rows = {row["coder"]: row for row in json.loads(path.read_text())["rows"]}
+    assert {"codebooks, zstd", "pcodec", "entropy of columns"} <= rows.keys()
+    assert all(row["bytes/frame"] > 0 for row in rows.values())
