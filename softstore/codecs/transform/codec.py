@@ -32,7 +32,7 @@ from softstore.codecs.transform.blocks import from_frequencies, to_frequencies
 from softstore.codecs.transform.codebook import CODEWORDS, Codebooks
 from softstore.codecs.unpacked import OVERFLOW_FRAMES, span
 from softstore.errors import FormatError, InvalidInputError
-from softstore.softening import log_soften
+from softstore.softening import check_temperature
 
 OVERFLOW_WIDTH = 256
 """Classes in one row of an escalated frame."""
@@ -249,7 +249,10 @@ class Transform:
         return unpacked
 
     def decode(self, unpacked: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
-        return log_soften(self._reconstruct(unpacked), temperature)
+        logits = self._reconstruct(unpacked)
+        if check_temperature(temperature) != 1:
+            logits.div_(temperature)
+        return torch.log_softmax(logits, dim=-1)
 
     def _reconstruct(self, unpacked: Mapping[str, Tensor]) -> Tensor:
         """log p up to a constant a frame: shape (frames, classes), float32."""
