@@ -51,7 +51,7 @@ ROUNDS = 3
 DEFAULT = Fidelity().max_mean_kl
 
 CODECS: list[tuple[str, Callable[[Utterances], Codec]]] = [
-    *((f"transform, mean KL {kl:g}", Fidelity(kl).fit) for kl in (0.2, 0.05, DEFAULT, 0.003, 0.001, 0.0003)),
+    *((f"transform, mean KL {kl:g}", Fidelity(kl).fit) for kl in (0.15, 0.05, DEFAULT, 0.003, 0.001, 0.0003)),
     ("transform, mean KL 0.01, every frame 0.05", Fidelity(DEFAULT, 0.05).fit),
     ("float32", lambda sample: Float32()),
     ("float16", lambda sample: Float16()),
