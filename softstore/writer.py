@@ -135,7 +135,7 @@ def create(
     # the same time one makes it; arrays are named after what they hold, so neither harms the other.
     if not storage.create(ROOT_METADATA, metadata_objects(attributes)[ROOT_METADATA]):
         raise ConflictError(f"Somebody else began {storage.url} meanwhile: run this again to join in.")
-    _write_metadata(storage, attributes, but=ROOT_METADATA)
+    _write_metadata(storage, attributes)
     return Writer(storage, attributes)
 
 
@@ -145,16 +145,16 @@ def update_attributes(storage: Storage, changes: Mapping[str, Any]) -> Attribute
     What is not changed is taken from what is stored, not from what the caller knows: the store may have been
     compacted, or made larger, meanwhile.
     """
-    _write_metadata(storage, read_attributes(storage).model_copy(update=changes), but=ROOT_METADATA)
+    _write_metadata(storage, read_attributes(storage).model_copy(update=changes))
     attributes = read_attributes(storage).model_copy(update=changes)
     storage.put(ROOT_METADATA, metadata_objects(attributes)[ROOT_METADATA])
     return attributes
 
 
-def _write_metadata(storage: Storage, attributes: Attributes, but: str = "") -> None:
-    """Write every ``zarr.json`` that is not there or says something else; the root comes last."""
+def _write_metadata(storage: Storage, attributes: Attributes) -> None:
+    """Write every ``zarr.json`` but the root's that is not there or says something else."""
     for path, data in metadata_objects(attributes).items():
-        if path != but and _read(storage, path) != data:
+        if path != ROOT_METADATA and _read(storage, path) != data:
             storage.put(path, data)
 
 

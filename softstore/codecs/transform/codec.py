@@ -182,11 +182,8 @@ class Transform:
         frames = len(log_posteriors)
         stored = torch.from_numpy(coefficients).to(log_posteriors.device)
         errors = log_posteriors - level - self._expand(self._coefficients(stored)[:frames])
-        # KL ≈ Var_p(error) / 2T²: of class i, p_T(i) error² / T². √p is p at T = 2 but for its sum.
-        root = (log_posteriors / 2).exp_()
-        weights = root.square() + root / (4 * root.sum(dim=-1, keepdim=True))
-        classes = (weights * errors.square()).topk(self.refined, dim=-1, sorted=False).indices
-        steps = (errors.gather(-1, classes) / self.refined_step).round_()
+        weights = refinement.error_weights(log_posteriors)
+        classes, steps = refinement.heaviest(weights, errors, self.refined, self.refined_step)
         rows = np.zeros((len(coefficients), 3 * self.refined), np.uint8)
         rows[:frames] = refinement.pack(classes, steps)
         return rows

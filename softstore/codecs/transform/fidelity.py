@@ -15,6 +15,7 @@ from torch import Tensor
 from softstore.codecs.transform.blocks import from_frequencies
 from softstore.codecs.transform.codec import OVERFLOW_WIDTH, Transform
 from softstore.codecs.transform.fitting import BLOCK_FRAMES, LOWEST_BOUND, Basis, Parameters, fit, quantised
+from softstore.codecs.transform.refinement import error_weights, heaviest
 from softstore.errors import InvalidInputError
 from softstore.softening import CERTIFICATE_TEMPERATURES, divergence_by_temperature
 
@@ -117,7 +118,7 @@ class _Search:
         self._basis = basis
         self._asked = asked
         self._exact = torch.cat([_centred(utterance) for utterance in judged])
-        self._weights = _weights(self._exact)
+        self._weights = error_weights(torch.log_softmax(self._exact, dim=-1))
         self._frequencies = torch.cat([basis.project(utterance) for utterance in judged])
         # Which rows of the blocks, one utterance after another, are frames and no filling.
         lengths = torch.tensor([len(utterance) for utterance in judged])
@@ -170,8 +171,7 @@ class _Search:
         """``decoded`` with its heaviest errors corrected, and about how many bytes a frame that takes."""
         classes, refined = self._exact.shape[1], parameters.refined
         errors = self._exact - decoded
-        chosen = (self._weights * errors.square()).topk(refined, dim=-1, sorted=False).indices
-        steps = (errors.gather(-1, chosen) / parameters.refined_step).round_().clamp_(-127, 127)
+        chosen, steps = heaviest(self._weights, errors, refined, parameters.refined_step)
         corrected = decoded.scatter_add(-1, chosen, steps * parameters.refined_step)
         choices = math.lgamma(classes + 1) - math.lgamma(classes - refined + 1) - math.lgamma(refined + 1)
         values = _entropy(steps.flatten().to(torch.int32).numpy()) * refined
@@ -236,11 +236,6 @@ def _mean_kl(codec: Transform, utterances: Sequence[Tensor]) -> list[float]:
         kl = divergence_by_temperature(utterance, decoded, CERTIFICATE_TEMPERATURES)
         totals += torch.stack([values.sum() for values in kl])
     return [float(total) for total in totals / sum(len(utterance) for utterance in utterances)]
-
-
-def _weights(centred: Tensor) -> Tensor:
-    root = (torch.log_softmax(centred, dim=-1) / 2).exp_()
-    return root.square() + root / (4 * root.sum(dim=-1, keepdim=True))
 
 
 def _centred(log_posteriors: Tensor) -> Tensor:

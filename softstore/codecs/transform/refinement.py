@@ -16,6 +16,22 @@ FURTHEST = 127
 """Corrections are clipped to so many steps up or down."""
 
 
+def error_weights(log_posteriors: Tensor) -> Tensor:
+    """What an error of each class counts at T = 1 and 2, from normalised log p; both (frames, classes).
+
+    KL ≈ Var_p(error) / 2T²: of class i, p_T(i) error² / T². √p is p at T = 2 but for its sum.
+    """
+    root = (log_posteriors / 2).exp_()
+    return root.square() + root / (4 * root.sum(dim=-1, keepdim=True))
+
+
+def heaviest(weights: Tensor, errors: Tensor, refined: int, step: float) -> tuple[Tensor, Tensor]:
+    """The ``refined`` classes of each frame to correct, and by how many steps; both (frames, refined)."""
+    classes = (weights * errors.square()).topk(refined, dim=-1, sorted=False).indices
+    steps = (errors.gather(-1, classes) / step).round_().clamp_(-FURTHEST, FURTHEST)
+    return classes, steps
+
+
 def pack(classes: Tensor, steps: Tensor) -> NDArray[np.uint8]:
     """Shape (frames, 3k), from different classes and whole numbers of steps, both (frames, k)."""
     rising, order = classes.sort(dim=-1)
