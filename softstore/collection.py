@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from softstore.errors import NotFoundError
 from softstore.format import Attributes
 from softstore.frames import Frames
-from softstore.manifest import Manifest
+from softstore.manifest import Manifest, ShardObject
 from softstore.runs import scan_runs
 from softstore.selection import Selection, select
 from softstore.utterance import Utterance
@@ -86,6 +87,18 @@ class Collection(ABC, Generic[U]):
         Raises:
             InvalidInputError: there is no such column, or it holds another type.
         """
-        for frames, rows in scan_runs(self.frames, self.utterances(where, **equals).table):
-            for row in rows.to_pylist():
-                yield replace(self._utterance(row), frames=frames)
+        yield from self._read_ahead(self.frames, self.utterances(where, **equals).table)
+
+    def scan_rows(self, rows: pa.Table, objects: Mapping[str, ShardObject]) -> Iterator[U]:
+        """As `scan`, of manifest rows that are at hand, without a look into the manifest.
+
+        Args:
+            rows: of utterances, in stored order.
+            objects: all objects of their shards, by path.
+        """
+        yield from self._read_ahead(self.frames.only(objects), rows)
+
+    def _read_ahead(self, frames: Frames, rows: pa.Table) -> Iterator[U]:
+        for held, run in scan_runs(frames, rows):
+            for row in run.to_pylist():
+                yield replace(self._utterance(row), frames=held)

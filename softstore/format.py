@@ -46,6 +46,10 @@ _ArrayName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 _TrackName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class _Record(BaseModel):
     # What a later release adds is kept when this one appends; NaN is refused in writing, not made null.
     model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="constants")
@@ -98,6 +102,47 @@ class Generation(_Record):
     certificate: list[Divergence]
 
 
+class Skipped(_Record):
+    """An utterance that a run left out because of an error, and that no later one has stored."""
+
+    utterance_id: str
+    reason: str
+
+
+class RunRecord(_Record):
+    """One run that wrote to a store: who, what, when, with what.
+
+    Attributes:
+        id: different for every run.
+        started, finished: UTC, ISO 8601; ``finished`` is None of a run that is under way or was killed.
+        command: the command line, or what else the caller says of itself.
+        versions: of Python and of the packages that what is stored depends on.
+        git: revision of the source tree in the working directory, with ``+`` if it was changed; None: none.
+        teacher, features: fingerprints.
+        device: that the teacher ran on.
+        workers: processes that made shards; 0: the run's own.
+        utterances, frames, shards, skipped, seconds: what the run did; 0 until it is finished.
+    """
+
+    id: str
+    started: str
+    finished: str | None = None
+    user: str = ""
+    host: str = ""
+    command: list[str] = Field(default_factory=list)
+    versions: dict[str, str] = Field(default_factory=dict)
+    git: str | None = None
+    teacher: str = ""
+    features: str = ""
+    device: str = "cpu"
+    workers: int = 0
+    utterances: int = 0
+    frames: int = 0
+    shards: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+
 class Attributes(_Record):
     """``attributes.softstore`` of the root group.
 
@@ -118,6 +163,8 @@ class Attributes(_Record):
         features: what a row of the features track is (kind, dimensions, …).
         corpus: where the utterances come from.
         created_by: software and version.
+        runs: what wrote to it, in the order of their beginning.
+        skipped: what runs left out and nobody has stored since.
     """
 
     format: Literal[1] = 1
@@ -139,6 +186,9 @@ class Attributes(_Record):
     features: dict[str, Any] = Field(default_factory=dict)
     corpus: dict[str, Any] = Field(default_factory=dict)
     created_by: str = ""
+    # What came after the first stores is not written where it is empty: their bytes stay as they were.
+    runs: list[RunRecord] = Field(default_factory=list, exclude_if=_is_empty)
+    skipped: list[Skipped] = Field(default_factory=list, exclude_if=_is_empty)
 
     @model_validator(mode="after")
     def _blocks_fill_chunks_fill_shards(self) -> Self:

@@ -6,8 +6,9 @@ indexes are fetched once and kept; everything read is checked against its crc32c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from softstore.codecs import TrackSpec
 from softstore.errors import CorruptDataError, NotFoundError
 from softstore.format import shard_object
-from softstore.manifest import Manifest
+from softstore.manifest import Manifest, ShardObject
 from softstore.parts import read_attributes, read_manifest
 from softstore.remote_objects import RemoteObjects
 from softstore.sharding import ShardIndex, index_bytes
@@ -36,11 +37,20 @@ class Frames:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.attributes = read_attributes(storage)
+        self._objects: Mapping[str, ShardObject] | None = None
         # 16 bytes a chunk: 2 KiB per shard and track of the usual size, for as long as this is open.
         self._indexes: dict[str, ShardIndex] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"storage": self.storage, "attributes": self.attributes, "_indexes": {}}
+        kept = ("storage", "attributes", "_objects")
+        return {name: self.__dict__[name] for name in kept} | {"_indexes": {}}
+
+    def only(self, objects: Mapping[str, ShardObject]) -> Frames:
+        """The same frames for one who knows these objects already, and never asks the manifest."""
+        known = copy(self)
+        known._objects = objects
+        known._indexes = {}
+        return known
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -117,7 +127,8 @@ class Frames:
         return index
 
     def _size(self, name: str) -> int:
-        entry = self.manifest.objects.get(name)
+        objects = self.manifest.objects if self._objects is None else self._objects
+        entry = objects.get(name)
         if entry is None:
             raise CorruptDataError(f"No manifest part of {self.storage.url} lists {name}.")
         return entry.size
