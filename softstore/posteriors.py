@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from torch import Tensor
@@ -20,9 +21,18 @@ class Posteriors(Protocol[U]):
         """The utterances, with the features, labels and manifest columns that travel along."""
         ...
 
+    @property
+    def batch_frames(self) -> int:
+        """At most so many frames are to be asked for at once; 1: one utterance at a time."""
+        ...
+
     def log_posteriors(self, utterance: U) -> Tensor:
         """Its log p at T = 1, normalised and finite: shape (frames, classes), float32.
 
         Several threads may ask at once.
         """
+        ...
+
+    def log_posteriors_of(self, utterances: Sequence[U]) -> list[Tensor]:
+        """The same of several utterances at once, none of which sees the others."""
         ...

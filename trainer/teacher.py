@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ LDA_FRAMES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class CheckpointTeacher:
-    """A trained model as `softstore.teacher.Teacher`."""
+    """A trained model as `softstore.teacher.Teacher`; `Batched` and `Movable`."""
 
     model: AcousticModel
     fingerprint: str
@@ -40,7 +40,18 @@ class CheckpointTeacher:
 
     def log_posteriors(self, features: Tensor) -> Tensor:
         """log p at T = 1 in nats of one utterance: (frames, dimensions) → (frames, classes), both float32."""
-        return self.model.log_posteriors(features)
+        return self.log_posteriors_batch([features])[0]
+
+    @torch.inference_mode()
+    def log_posteriors_batch(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The same of several utterances in one forward pass, on the model's device."""
+        lengths = [len(utterance) for utterance in features]
+        there = torch.cat(list(features)).to(self.model.log_prior.device, non_blocking=True)
+        logits = self.model.classify(self.model.embed(torch.split(there, lengths)))
+        return torch.split(torch.log_softmax(logits, dim=-1), lengths)
+
+    def to(self, device: torch.device) -> CheckpointTeacher:
+        return replace(self, model=self.model.to(device))
 
 
 def load_teacher(path: Path) -> CheckpointTeacher | None:

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from softstore.checks.report import FaultKind, Report
-from softstore.encoding import normalise
 from softstore.errors import ConflictError, CorruptDataError, FormatError, InvalidInputError
 from softstore.format import FEATURES, Attributes
 from softstore.frames import Frames
+from softstore.inference import ask
 from softstore.softening import entropy, kl_divergence, log_soften
 from softstore.storage import Storage
 from softstore.store import Store
@@ -114,10 +114,7 @@ def _wrong_decoding(utterance: StoredUtterance) -> str:
 
 def _wrong_divergence(utterance: StoredUtterance, teacher: Teacher) -> str:
     attributes = utterance.frames.attributes
-    features = torch.from_numpy(utterance.features())
-    with torch.inference_mode():
-        logits = teacher.log_posteriors(features)
-        log_p = normalise(logits, len(features), attributes.class_count, utterance.utterance_id).cpu()
+    log_p = ask(teacher, [utterance], attributes.class_count)[0].cpu()
     for temperature in attributes.certificate_temperatures:
         log_q = torch.from_numpy(utterance.log_posteriors(temperature))
         kl = kl_divergence(log_soften(log_p, temperature), log_q)

@@ -1,0 +1,1 @@
+"""What a teacher is, and one file for every kind of it."""
