@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
 import secrets
@@ -9,9 +11,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 _STAGED = re.compile(r"#\d+$")
 """How the name of a file ends that is not whole yet. Such names are never listed."""
+
+_TRIES = 100
 
 
 class LocalFiles:
@@ -49,8 +54,37 @@ class LocalFiles:
                 return False
         return True
 
+    def exchange(self, path: str, before: bytes, after: bytes) -> bool:
+        target = self.root / path
+        try:
+            # The lock is the file's own, and goes with its holder, however that ends.
+            with target.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if not os.path.samestat(os.fstat(file.fileno()), target.stat()) or file.read() != before:
+                    return False
+                self.put(path, after)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def move(self, path: str, target: str) -> None:
+        source, whole = self.root / path, self.root / target
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.replace(whole)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # A directory of the store may be a link to another disk.
+            self.put(target, self.get(path))
+            source.unlink()
+        self._sync_above(whole)
+        self._sync_emptied(source.parent)
+
     def delete(self, path: str) -> None:
-        (self.root / path).unlink(missing_ok=True)
+        target = self.root / path
+        target.unlink(missing_ok=True)
+        self._sync_emptied(target.parent)
 
     def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
         return (found for found in self._files(prefix) if not _STAGED.search(found[0]))
@@ -87,20 +121,47 @@ class LocalFiles:
     @contextmanager
     def _staged(self, target: Path, data: bytes) -> Iterator[Path]:
         """``data`` on the disk under a passing name; once the context has given it its own, that too."""
-        target.parent.mkdir(parents=True, exist_ok=True)
         staged = target.with_name(f"{target.name}#{secrets.randbits(63)}")
         try:
-            with staged.open("xb") as file:
+            with _opened_new(staged) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             yield staged
         finally:
             staged.unlink(missing_ok=True)
-        for directory in (target.parent, *target.parent.parents):
+        self._sync_above(target)
+
+    def _sync_emptied(self, directory: Path) -> None:
+        """Remove directories that hold nothing any more, and bring what was removed to the disk."""
+        while directory != self.root:
+            try:
+                directory.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                break
+            directory = directory.parent
+        if directory.exists():
+            _sync_directory(directory)
+
+    def _sync_above(self, file: Path) -> None:
+        """Bring the names on the way to a file to the disk."""
+        for directory in (file.parent, *file.parent.parents):
             _sync_directory(directory)
             if directory == self.root:
                 break
+
+
+def _opened_new(file: Path) -> BinaryIO:
+    """A new file, and its directories, which somebody else may find empty and remove meanwhile."""
+    for _ in range(_TRIES):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return file.open("xb")
+        except FileNotFoundError as error:
+            removed = error
+    raise removed
 
 
 def _read(descriptor: int, start: int, length: int) -> bytes:

@@ -36,6 +36,20 @@ class MemoryObjects:
             self._objects[path] = bytes(data)
             return True
 
+    def exchange(self, path: str, before: bytes, after: bytes) -> bool:
+        with self._lock:
+            if self._objects.get(path) != before:
+                return False
+            self._objects[path] = bytes(after)
+            return True
+
+    def move(self, path: str, target: str) -> None:
+        with self._lock:
+            try:
+                self._objects[target] = self._objects.pop(path)
+            except KeyError:
+                raise FileNotFoundError(path) from None
+
     def delete(self, path: str) -> None:
         with self._lock:
             self._objects.pop(path, None)

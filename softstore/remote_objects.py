@@ -24,6 +24,7 @@ from obstore.exceptions import (
     BaseError,
     NotSupportedError,
     PermissionDeniedError,
+    PreconditionError,
     UnauthenticatedError,
 )
 from obstore.store import HTTPStore, S3Store
@@ -108,6 +109,32 @@ class RemoteObjects:
             return True
 
         return self._ask(put)
+
+    def exchange(self, path: str, before: bytes, after: bytes) -> bool:
+        self._require_writable()
+
+        def put() -> bool:
+            found = obstore.get(self._writer, path)
+            tag = found.meta["e_tag"]
+            if tag is None:
+                raise OSError("it gives no ETags, without which no object can be replaced safely")
+            if found.bytes().to_bytes() != before:
+                return False
+            try:
+                obstore.put(self._writer, path, after, mode={"e_tag": tag}, use_multipart=False)
+            except PreconditionError:
+                return False
+            return True
+
+        try:
+            return self._ask(put)
+        except FileNotFoundError:
+            return False
+
+    def move(self, path: str, target: str) -> None:
+        self._require_writable()
+        self._ask(lambda: obstore.copy(self._writer, path, target))
+        self.delete(path)
 
     def delete(self, path: str) -> None:
         self._require_writable()

@@ -34,6 +34,8 @@ class Backend(Protocol):
     def size(self, path: str) -> int: ...
     def put(self, path: str, data: bytes) -> None: ...
     def create(self, path: str, data: bytes) -> bool: ...
+    def exchange(self, path: str, before: bytes, after: bytes) -> bool: ...
+    def move(self, path: str, target: str) -> None: ...
     def delete(self, path: str) -> None: ...
     def walk(self, prefix: str) -> Iterator[tuple[str, int]]: ...
 
@@ -91,6 +93,19 @@ class Storage:
         """
         with self._errors("write", path):
             return self.backend.create(path, data)
+
+    def exchange(self, path: str, before: bytes, after: bytes) -> bool:
+        """Replace one object only if it is still ``before``; False if it is not, or not there.
+
+        On S3, False may also mean that a write succeeded whose answer was lost: look before trying again.
+        """
+        with self._errors("write", path):
+            return self.backend.exchange(path, before, after)
+
+    def move(self, path: str, target: str) -> None:
+        """Give one object another path, in place of what may lie there; readers see either, whole."""
+        with self._errors("move", path):
+            self.backend.move(path, target)
 
     def delete(self, path: str) -> None:
         """Remove one object; nothing happens if there is none."""

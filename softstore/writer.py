@@ -1,4 +1,4 @@
-"""Write shards and publish them: arrays first, then the manifest part, which is the commit point.
+"""Write shards and publish them, whole; and change a store's attributes without losing anybody's change.
 
 Every object is on the disk before the next is begun, so a run that dies leaves whole shards and invisible
 leftovers, never half a shard. A shard that is published already is never touched again.
@@ -6,8 +6,7 @@ leftovers, never half a shard. A shard that is published already is never touche
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,12 +15,13 @@ from numpy.typing import NDArray
 
 from softstore import format as layout
 from softstore.codec_arrays import encode_codec_array
+from softstore.commit import publish_shard, roll_forward_all
 from softstore.errors import ConflictError, NotFoundError
 from softstore.format import ROOT_METADATA, Attributes, Complete
-from softstore.manifest import Manifest, ShardObject, shard_table, utterance_table
-from softstore.metadata import metadata_objects
+from softstore.manifest import ShardObject, shard_table, utterance_table
+from softstore.metadata import metadata_objects, parse_root
 from softstore.occupancy import Occupancy
-from softstore.parts import part_to_bytes, read_attributes
+from softstore.parts import iter_parts, part_to_bytes, read_attributes
 from softstore.sharding import crc32c, encode_shard, sha256
 from softstore.storage import Storage
 
@@ -36,8 +36,7 @@ class Writer:
     def allocate(self, shards: int) -> None:
         """Make room for ``shards`` shards on the frame axis; it never shrinks."""
         if shards > self.attributes.shards:
-            # Somebody else may have made more room meanwhile.
-            self._update(shards=max(shards, read_attributes(self.storage).shards))
+            self.amend(lambda found: {"shards": max(shards, found.shards)})
 
     def write_shard(
         self,
@@ -45,8 +44,8 @@ class Writer:
         rows: Sequence[Mapping[str, Any]],
         tracks: Mapping[str, NDArray[np.generic]],
         kl_histogram: dict[str, list[int]] | None = None,
-    ) -> bool:
-        """Write and publish one shard; False if it had been published already.
+    ) -> int:
+        """Write and publish one shard; returns its bytes, 0 if it was published by somebody else.
 
         Args:
             rows: the manifest columns of each utterance, in the order of their frames, without the placement
@@ -59,32 +58,57 @@ class Writer:
             InvalidInputError: there are no rows, a track is missing or has another number of them, or a
                 manifest column mixes types.
         """
-        part = layout.manifest_part(shard, shard)
-        if self.storage.exists(part) or self._compacted(shard):
-            return False
+        if self.is_published(shard):
+            return 0
         occupied = Occupancy([int(row["num_frames"]) for row in rows], self.attributes.block_frames)
         arrays = {
             track: occupied.rows(track, spec, tracks.get(track), self.attributes.shard_frames)
             for track, spec in self.attributes.tracks.items()
         }
         utterances = utterance_table(self._place(shard, rows, occupied, arrays.get(layout.FEATURES)))
-        objects: dict[str, ShardObject] = {}
+        objects: dict[str, bytes] = {}
         for track, spec in self.attributes.tracks.items():
             shard_rows = spec.shard_rows(self.attributes.shard_frames)
-            data = encode_shard(arrays[track], shard_rows, self.attributes.chunk_frames, spec.chunk_width)
-            path = layout.shard_object(track, spec, shard)
-            self.storage.put(path, data)
-            objects[path] = ShardObject(len(data), sha256(data))
-        return self.storage.create(part, part_to_bytes(shard_table(utterances, objects, kl_histogram or {})))
+            objects[layout.shard_object(track, spec, shard)] = encode_shard(
+                arrays[track], shard_rows, self.attributes.chunk_frames, spec.chunk_width
+            )
+        entries = {path: ShardObject(len(data), sha256(data)) for path, data in objects.items()}
+        part = part_to_bytes(shard_table(utterances, entries, kl_histogram or {}))
+        if not publish_shard(self.storage, shard, objects, part, lambda: self.is_published(shard)):
+            return 0
+        return sum(entry.size for entry in entries.values()) + len(part)
 
-    def finish(self, manifest: Manifest) -> None:
-        """Record what is published, so that a later loss is noticed; nothing is written if it is known."""
-        published = set(manifest.shards)
-        whole = next(shard for shard in itertools.count() if shard not in published)
-        complete = Complete(shards=whole, utterances=len(manifest), frames=manifest.frames)
-        shards = max(published, default=-1) + 1
-        if complete != self.attributes.complete or shards != self.attributes.shards:
-            self._update(complete=complete, shards=shards)
+    def is_published(self, shard: int) -> bool:
+        """Whether a shard has been published, by whomever."""
+        if self.storage.exists(layout.manifest_part(shard, shard)):
+            return True
+        compacted = read_attributes(self.storage).compacted
+        return any(first <= shard <= last for first, last in compacted)
+
+    def roll_forward(self) -> None:
+        """Finish what killed jobs had decided to publish, and sweep what is staged of published shards."""
+        roll_forward_all(self.storage, self.is_published)
+
+    def finish(
+        self,
+        complete: Complete | None = None,
+        also: Callable[[Attributes], Mapping[str, Any]] = lambda found: {},
+    ) -> None:
+        """Record what is published, so that a later loss is noticed, and sweep what killed jobs left of it.
+
+        Nothing is written if all is known and swept.
+
+        Args:
+            complete: what is; None: it is counted now.
+            also: other attributes to change at the same time.
+        """
+        self.roll_forward()
+        counted = complete or _published(self.storage, read_attributes(self.storage))
+        self.amend(lambda found: {"complete": counted, **also(found)})
+
+    def amend(self, change: Callable[[Attributes], Mapping[str, Any]]) -> None:
+        """As `amend`, of this store."""
+        self.attributes = amend(self.storage, change)
 
     def _place(
         self,
@@ -104,13 +128,6 @@ class Writer:
                 }
             )
         return placed
-
-    def _compacted(self, shard: int) -> bool:
-        compacted = read_attributes(self.storage).compacted
-        return any(first <= shard <= last for first, last in compacted)
-
-    def _update(self, **changes: Any) -> None:
-        self.attributes = update_attributes(self.storage, changes)
 
 
 def create(
@@ -139,16 +156,40 @@ def create(
     return Writer(storage, attributes)
 
 
-def update_attributes(storage: Storage, changes: Mapping[str, Any]) -> Attributes:
-    """Change some of a store's attributes, and the array shapes that follow; returns all, as written.
+def amend(storage: Storage, change: Callable[[Attributes], Mapping[str, Any]]) -> Attributes:
+    """Change some of a store's attributes, and the array shapes that follow; returns all, as stored.
 
-    What is not changed is taken from what is stored, not from what the caller knows: the store may have been
-    compacted, or made larger, meanwhile.
+    Others may change theirs at the same time: the root is replaced only as it was read, else ``change`` is
+    asked again.
+
+    Args:
+        change: what to change of the attributes as they are; asked of what it has changed, it must say the
+            same again.
     """
-    _write_metadata(storage, read_attributes(storage).model_copy(update=changes))
-    attributes = read_attributes(storage).model_copy(update=changes)
-    storage.put(ROOT_METADATA, metadata_objects(attributes)[ROOT_METADATA])
-    return attributes
+    while True:
+        before = storage.get(ROOT_METADATA)
+        found = parse_root(before, storage.url)
+        attributes = found.model_copy(update=change(found))
+        _write_metadata(storage, attributes)
+        data = metadata_objects(attributes)[ROOT_METADATA]
+        if data == before or storage.exchange(ROOT_METADATA, before, data):
+            return attributes
+
+
+def update_attributes(storage: Storage, changes: Mapping[str, Any]) -> Attributes:
+    """As `amend`, where the changes do not depend on what is there."""
+    return amend(storage, lambda found: changes)
+
+
+def _published(storage: Storage, attributes: Attributes) -> Complete:
+    """What is published: up to which shard without a gap, and how much in all."""
+    whole = utterances = frames = 0
+    for part in iter_parts(storage, attributes, ["shard", "num_frames"]):
+        for shard in np.unique(part["shard"].to_numpy()).tolist():
+            whole += shard == whole
+        utterances += len(part)
+        frames += int(np.sum(part["num_frames"].to_numpy(), dtype=np.int64))
+    return Complete(shards=whole, utterances=utterances, frames=frames)
 
 
 def _write_metadata(storage: Storage, attributes: Attributes) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from softstore.storage import Backend, Storage, open_storage
+
+T = TypeVar("T")
 
 
 class KilledError(Exception):
@@ -24,6 +27,10 @@ class Watched:
     reads: list[str] = field(default_factory=list)
     writes: int = 0
     meanwhile: Callable[[str], None] = lambda path: None
+    """Called with the path of each object that is read."""
+
+    before_write: Callable[[int], None] = lambda number: None
+    counting: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, path: str) -> bytes:
         self.reads.append(path)
@@ -44,26 +51,29 @@ class Watched:
         self._change(lambda: self.inner.put(path, data))
 
     def create(self, path: str, data: bytes) -> bool:
-        created = False
+        return self._change(lambda: self.inner.create(path, data))
 
-        def create() -> None:
-            nonlocal created
-            created = self.inner.create(path, data)
+    def exchange(self, path: str, before: bytes, after: bytes) -> bool:
+        return self._change(lambda: self.inner.exchange(path, before, after))
 
-        self._change(create)
-        return created
+    def move(self, path: str, target: str) -> None:
+        self._change(lambda: self.inner.move(path, target))
 
     def delete(self, path: str) -> None:
         self._change(lambda: self.inner.delete(path))
 
-    def _change(self, change: Callable[[], None]) -> None:
-        self.writes += 1
-        dies = self.writes == self.dies_at
-        if dies and not self.after:
+    def _change(self, change: Callable[[], T]) -> T:
+        with self.counting:
+            self.writes += 1
+            number = self.writes
+        dies = number == self.dies_at
+        if (dies and not self.after) or (self.dies_at is not None and number > self.dies_at):
             raise KilledError
-        change()
+        self.before_write(number)
+        changed = change()
         if dies:
             raise KilledError
+        return changed
 
 
 def watched(storage: Storage, **how: Any) -> tuple[Storage, Watched]:

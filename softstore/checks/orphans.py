@@ -7,7 +7,18 @@ from collections.abc import Callable
 
 from softstore.checks.manifest import Published
 from softstore.checks.report import Orphan, Report
-from softstore.format import CODEC, LANG, SENONES, Attributes, codec_object, manifest_part, shard_object
+from softstore.commit import is_staged
+from softstore.format import (
+    CODEC,
+    IDS,
+    LANG,
+    SENONES,
+    Attributes,
+    codec_object,
+    id_bucket,
+    manifest_part,
+    shard_object,
+)
 from softstore.local_files import LocalFiles
 from softstore.metadata import metadata_objects
 from softstore.parts import part_of_path
@@ -32,6 +43,8 @@ def find_orphans(storage: Storage, attributes: Attributes, published: Published,
     known |= {codec_object(name, array) for name, array in attributes.codec_arrays.items()}
     if attributes.kind == "corpus":
         known.add(SENONES)
+    if attributes.id_index is not None:
+        known |= {id_bucket(attributes.id_index, n) for n in range(attributes.id_index.buckets)}
     # What a part that cannot be read refers to is unknown: whatever may be of its shards is kept.
     for shard in published.shards.keys() | published.unreadable:
         known |= {shard_object(track, spec, shard) for track, spec in attributes.tracks.items()}
@@ -47,9 +60,10 @@ def find_orphans(storage: Storage, attributes: Attributes, published: Published,
 
 
 def _written(attributes: Attributes) -> Callable[[str], bool]:
-    """Whether a run may have written an object: chunks of the store's tracks and of codec arrays, parts."""
+    """Whether a run may have written an object: chunks, manifest parts, indexes of ids, staged ones."""
     tracks = "|".join(map(re.escape, attributes.tracks))
     chunks = re.compile(
         rf"(?:{tracks})/(?:zarr\.json|c(?:/[0-9]+)+)|{CODEC}/[A-Za-z0-9_-]+/(?:zarr\.json|c(?:/0)+)"
+        rf"|{IDS}/[0-9a-f]{{8}}/[0-9]+"
     )
-    return lambda path: bool(chunks.fullmatch(path)) or part_of_path(path) is not None
+    return lambda path: bool(chunks.fullmatch(path)) or part_of_path(path) is not None or is_staged(path)

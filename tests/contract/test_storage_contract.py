@@ -139,6 +139,40 @@ class StorageContract(ReadingContract):
             assert sum(won) == 1
             assert writer.get(f"c/{turn}") == bytes([won.index(True)]) * 1000
 
+    def test_exchange_replaces_what_was_seen_and_nothing_else(self, writer: Storage) -> None:
+        assert not writer.exchange("d/x", b"", b"new")
+        assert not writer.exists("d/x")
+        writer.put("d/x", b"first")
+        assert not writer.exchange("d/x", b"other", b"new")
+        assert writer.get("d/x") == b"first"
+        assert writer.exchange("d/x", b"first", b"second")
+        assert writer.get("d/x") == b"second"
+
+    def test_of_many_exchanges_none_is_lost(self, writer: Storage) -> None:
+        writer.put("counter", b"0")
+
+        def count(_: int) -> None:
+            while True:
+                before = writer.get("counter")
+                if writer.exchange("counter", before, b"%d" % (int(before) + 1)):
+                    return
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(count, range(20)))
+        assert writer.get("counter") == b"20"
+
+    def test_move_replaces(self, writer: Storage) -> None:
+        writer.put("from/x", DATA)
+        writer.put("to/y", b"old")
+        writer.move("from/x", "to/y")
+        writer.put("from/z", b"z")
+        writer.move("from/z", "other/deep/z")
+        assert writer.get("to/y") == DATA
+        assert sorted(writer.walk()) == [("other/deep/z", 1), ("to/y", len(DATA))]
+        with pytest.raises(NotFoundError):
+            writer.move("from/x", "to/y")
+        assert writer.get("to/y") == DATA
+
     def test_readers_see_the_old_object_or_the_new_one_whole(self, writer: Storage) -> None:
         wanted = [bytes([number]) * 200_000 for number in range(8)]
         writer.put("x", wanted[0])
@@ -186,6 +220,10 @@ class TestLocalFiles(StorageContract):
         (tmp_path / "elsewhere/x").write_bytes(DATA)
         (Path(writer.url) / "linked").symlink_to(tmp_path / "elsewhere")
         assert writer.get("linked/x") == DATA
+        writer.put("here", b"1")
+        writer.move("here", "linked/there")
+        assert writer.get("linked/there") == b"1"
+        writer.delete("linked/there")
         assert list(writer.walk()) == [("linked/x", len(DATA))]
 
     def test_what_the_system_refuses_is_said(self, writer: Storage) -> None:
