@@ -53,3 +53,13 @@ Progress = Callable[[Standing], None]
 
 def silent(standing: Standing) -> None:
     """Tells nobody."""
+
+
+def together(*progress: Progress) -> Progress:
+    """Tells all of them, in this order."""
+
+    def tell(standing: Standing) -> None:
+        for each in progress:
+            each(standing)
+
+    return tell

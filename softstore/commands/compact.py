@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from softstore.compact import Compaction
+from softstore.compact import PART_SHARDS, Compaction
 from softstore.compact import compact as run
 from softstore.storage import open_storage
 
@@ -15,15 +15,16 @@ from softstore.storage import open_storage
 def compact(
     store: Annotated[str, typer.Argument(help="Store or corpus: a path or s3:// URL.")],
     max_shards: Annotated[
-        int | None,
-        typer.Option(min=2, help="Shards in one manifest part at most; all if not given."),
-    ] = None,
+        int,
+        typer.Option(min=2, help="Shards in one manifest part at most."),
+    ] = PART_SHARDS,
 ) -> None:
-    """Merge the manifest parts of a store, so that it opens with a few requests.
+    """Merge the manifest parts of a store, so that it opens with a few requests, and index a large one.
 
     Every shard is published with a manifest part of its own, and opening a store asks for each of them.
-    Compact a store that has grown to hundreds of shards. It may be read all the while, but nothing may write
-    to it: wait until whatever appends to it has ended. If the run is stopped, nothing is lost: run it again.
+    Compact a store that has grown to hundreds of shards: it gets an index of its utterance ids, too, with
+    which one of them is found among millions without reading the manifest. It may be read and added to all
+    the while, but only one such run may be at work. If it is stopped, nothing is lost: run it again.
 
         softstore compact runs/demo/store
     """
@@ -31,7 +32,8 @@ def compact(
 
 
 def _sentence(done: Compaction) -> str:
-    deleted = f" Deleted {done.deleted:,} parts that were replaced." if done.deleted else ""
+    indexed = f" Indexed {done.indexed:,} utterance ids." if done.indexed else ""
+    deleted = f"{indexed} Deleted {done.deleted:,} objects that were replaced." if done.deleted else indexed
     parts = f"{done.after:,} manifest parts" if done.after != 1 else "1 manifest part"
     if done.before == done.after:
         return f"Nothing to merge: {done.shards:,} shards in {parts}.{deleted}"

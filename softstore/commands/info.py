@@ -12,21 +12,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from softstore.certificate import KlSummary
 from softstore.codecs import CODECS, Transform
+from softstore.commands.history import print_history
 from softstore.corpus import Corpus
 from softstore.format import Divergence
 from softstore.frames import Frames
 from softstore.inventory import inventory
 from softstore.storage import open_storage
 from softstore.store import Store
+from softstore.store_certificate import KlSummary
 
 
 def info(
     url: Annotated[str, typer.Argument(help="Store or corpus: a path or URL.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a store or corpus holds: size, bytes per frame by track, and a store's certificate.
+    """Say what a store or corpus holds, and who made it: sizes, bytes per frame by track, certificate, runs.
 
     The certificate was measured on the stored bytes: how far decoded posteriors are from the teacher's own,
     or, in a store that was recoded, from those of the store it was made from, whose own loss stands above.
@@ -38,7 +39,9 @@ def info(
     if as_json:
         typer.echo(json.dumps(describe(opened), indent=2, ensure_ascii=False))
     else:
-        print_info(opened, Console())
+        console = Console()
+        print_info(opened, console)
+        print_history(opened.attributes, console)
 
 
 def describe(opened: Store | Corpus) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def print_info(opened: Store | Corpus, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    if held.shards < attributes.shards:
+    if not attributes.is_finished(held.shards):
         console.print(f"[yellow]Unfinished: {held.shards} of {attributes.shards} shards are published.[/]")
     console.print(_splits(held.splits), _tracks(held.track_bytes, max(held.frames, 1)))
     if isinstance(opened, Store):
@@ -102,7 +105,7 @@ def _print_losses(store: Store, console: Console) -> None:
     for number, source in enumerate(store.attributes.recoded_from, 1):
         codec = str(source.codec.get("name"))
         title = f"Loss of generation {number} ({escape(codec)}): KL({before} ‖ generation {number}) in nats"
-        console.print(_divergences(title, source.certificate))
+        console.print(divergence_table(title, source.certificate))
         before = f"generation {number}"
         if codec in CODECS and not CODECS[codec].full_support:
             console.print(
@@ -112,7 +115,7 @@ def _print_losses(store: Store, console: Console) -> None:
             )
     title = f"Certificate: KL({before} ‖ stored) in nats, measured on the stored bytes"
     measured = store.certificate().kl
-    console.print(_divergences(title, measured))
+    console.print(divergence_table(title, measured))
     _print_shortfall(store, measured, console)
     if store.attributes.recoded_from:
         console.print(
@@ -136,7 +139,8 @@ def _print_shortfall(store: Store, measured: Sequence[KlSummary], console: Conso
         )
 
 
-def _divergences(title: str, rows: Sequence[KlSummary | Divergence]) -> Table:
+def divergence_table(title: str, rows: Sequence[KlSummary | Divergence]) -> Table:
+    """One row a temperature."""
     table = Table("T", title=title, title_justify="left")
     for heading in ("mean", "p99.9", "max"):
         table.add_column(heading, justify="right")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -17,8 +18,8 @@ from softstore.commands.codec_options import (
     StepOption,
     chosen_codec,
 )
-from softstore.commands.filling import frames_bar, sentence
 from softstore.commands.info import print_info
+from softstore.commands.reporting import ProgressMode, ProgressOption, reporting, sentence
 from softstore.recode import recode as run
 from softstore.storage import open_storage
 from softstore.store import open_store
@@ -44,6 +45,7 @@ def recode(
     token: Annotated[
         str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
     ] = None,
+    show: ProgressOption = ProgressMode.BAR,
 ) -> None:
     """Store a store's posteriors in another way, with another codec or bound, without the teacher.
 
@@ -63,14 +65,15 @@ def recode(
             "at other temperatures the new store keeps, and is certified against, that softened.[/]",
             soft_wrap=True,
         )
-    with frames_bar("Recoding", console) as show:
+    with reporting("Recoding", console, mode=show) as progress:
         summary = run(
             opened,
             open_storage(destination, writable=True),
             chosen,
             shard_frames=shard_frames,
             chunk_frames=chunk_frames,
-            progress=show,
+            command=sys.argv,
+            progress=progress,
         )
-    console.print(sentence(summary), highlight=False)
+    console.print(sentence(summary), highlight=False, soft_wrap=True)
     print_info(open_store(destination), console)
