@@ -59,12 +59,13 @@ def rounded(codec: Transform, utterances: Utterances) -> NDArray[np.int32]:
 def by_codebooks(codec: Transform) -> Coder:
     """As a store has it: a byte for a group of columns, 32 columns of 8 rows a chunk."""
     books = codec.codebooks
+    lookup = books.lookup(torch.device("cpu"))
     compress, decompress = zstandard.ZstdCompressor(level=1).compress, zstandard.ZstdDecompressor().decompress
     words = books.words.reshape(-1, books.words.shape[2])
     first = np.arange(len(books)) * books.words.shape[1]
 
     def encode(values: NDArray[np.int32]) -> list[bytes]:
-        coded = books.encode(values)
+        coded = lookup.encode(torch.from_numpy(values).float()).numpy()
         return [
             compress(coded[:, start : start + COLUMNS].tobytes()) for start in range(0, len(books), COLUMNS)
         ]

@@ -10,16 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from softstore.codecs import Codec
-from softstore.codecs.unpacked import span
-from softstore.manifest import Manifest
-from softstore.softening import divergence_by_temperature, entropy, kl_divergence, log_soften
+from softstore.codecs import Codec, Transform
+from softstore.codecs.unpacked import select, span
+from softstore.divergence import block_frames, divergence_by_temperature
+from softstore.softening import CERTIFICATE_TEMPERATURES, entropy, kl_divergence, log_soften
 
 KL_BINS: NDArray[np.float64] = np.logspace(-9, 2, 111)
 """Upper edges of the histogram bins, ten a decade; one more bin beyond the last holds the rest."""
-
-_BLOCK_FRAMES = 128
-"""Frames decoded at a time: few enough that everything stays in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +48,33 @@ class Measurement:
         }
 
 
+def encode_and_measure(
+    codec: Codec, log_posteriors: Tensor, temperatures: Sequence[float]
+) -> tuple[dict[str, NDArray[np.generic]], Measurement]:
+    """Encode normalised log p, (frames, classes), float32, and measure what the stored arrays decode to.
+
+    The transform codec decodes them itself while it encodes, so that nothing need be decoded twice.
+    """
+    if not isinstance(codec, Transform) or tuple(temperatures) != CERTIFICATE_TEMPERATURES:
+        encoded = codec.encode(log_posteriors)
+        return encoded, measure(codec, encoded, log_posteriors, temperatures)
+    rows, divergence, entropies = [], [], []
+    for block in codec.encode_blocks(log_posteriors):
+        rows.append(block.rows)
+        divergence.append(block.softened.divergence(block.errors))
+        entropies.append(block.softened.entropy())
+    encoded = codec.join(rows)
+    kl = torch.cat(divergence, dim=1).cpu()
+    far = kl[0].isnan().nonzero().flatten()
+    if len(far):
+        frames = far.to(log_posteriors.device)
+        unpacked = select(unpack(codec, encoded, log_posteriors.device), frames)
+        again = divergences(codec, unpacked, log_posteriors[frames], temperatures)
+        kl[:, far] = torch.stack(list(again.values())).cpu()
+    by_temperature = dict(zip(temperatures, kl.numpy(), strict=True))
+    return encoded, Measurement(by_temperature, torch.cat(entropies).cpu().numpy())
+
+
 def measure(
     codec: Codec,
     encoded: Mapping[str, NDArray[np.generic]],
@@ -58,11 +82,18 @@ def measure(
     temperatures: Sequence[float],
 ) -> Measurement:
     """Decode ``encoded`` and compare it with the teacher's own log p, (frames, classes), float32."""
-    stored = {name: torch.from_numpy(array) for name, array in encoded.items()}
-    truth = log_posteriors.cpu()
-    kl = divergences(codec, codec.unpack(stored), truth, temperatures)
-    entropies = torch.cat([entropy(block) for block in torch.split(truth, _BLOCK_FRAMES)])
-    return Measurement({t: column.numpy() for t, column in kl.items()}, entropies.numpy())
+    unpacked = unpack(codec, encoded, log_posteriors.device)
+    kl = divergences(codec, unpacked, log_posteriors, temperatures)
+    blocks = torch.split(log_posteriors, block_frames(log_posteriors))
+    entropies = torch.cat([entropy(block) for block in blocks])
+    return Measurement({t: values.cpu().numpy() for t, values in kl.items()}, entropies.cpu().numpy())
+
+
+def unpack(
+    codec: Codec, encoded: Mapping[str, NDArray[np.generic]], device: torch.device
+) -> dict[str, Tensor]:
+    """What a codec encoded, on a device and ready to be decoded there."""
+    return codec.unpack({name: torch.from_numpy(array).to(device) for name, array in encoded.items()})
 
 
 def divergences(
@@ -75,8 +106,8 @@ def divergences(
     """
     class_count = log_posteriors.shape[1]
     found: dict[float, list[Tensor]] = {temperature: [] for temperature in temperatures}
-    for start in range(0, len(log_posteriors), _BLOCK_FRAMES):
-        truth = log_posteriors[start : start + _BLOCK_FRAMES]
+    start = 0
+    for truth in torch.split(log_posteriors, block_frames(log_posteriors)):
         block = span(unpacked, start, start + len(truth))
         if codec.full_support:
             kl = divergence_by_temperature(truth, codec.decode(block, class_count), temperatures)
@@ -86,44 +117,5 @@ def divergences(
             ]
         for temperature, values in zip(temperatures, kl, strict=True):
             found[temperature].append(values)
+        start += len(truth)
     return {temperature: torch.cat(values) for temperature, values in found.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class KlSummary:
-    """Divergence over all frames of a store at one temperature, in nats.
-
-    Attributes:
-        p999: no more than one frame in a thousand diverges more than this (upper edge of a histogram bin).
-    """
-
-    temperature: float
-    mean: float
-    p999: float
-    max: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoreCertificate:
-    """What a store's readers get, over all its frames."""
-
-    frames: int
-    mean_entropy: float
-    kl: list[KlSummary]
-
-
-def store_certificate(manifest: Manifest, temperatures: Sequence[float]) -> StoreCertificate:
-    """Sum up the published measurements; nothing is decoded again."""
-    frames = manifest.table["num_frames"].to_numpy().astype(np.float64)
-    if not len(frames):
-        return StoreCertificate(0, 0.0, [])
-    summaries = []
-    for temperature in temperatures:
-        worst = float(manifest.table[f"max_kl_t{temperature:g}"].to_numpy().max())
-        mean = float(np.average(manifest.table[f"mean_kl_t{temperature:g}"].to_numpy(), weights=frames))
-        counts = np.cumsum(manifest.kl_histogram(temperature))
-        bin_ = int(np.searchsorted(counts, 0.999 * counts[-1]))
-        p999 = min(float(KL_BINS[bin_]) if bin_ < len(KL_BINS) else worst, worst)
-        summaries.append(KlSummary(float(temperature), mean, p999, worst))
-    mean_entropy = float(np.average(manifest.table["entropy"].to_numpy(), weights=frames))
-    return StoreCertificate(int(frames.sum()), mean_entropy, summaries)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from softstore.certificate import measure
+from softstore.certificate import encode_and_measure
 from softstore.codecs import Codec
 from softstore.codecs.transform import Transform
 from softstore.errors import InvalidInputError
@@ -70,7 +70,7 @@ def normalise(logits: Tensor, frames: int, class_count: int, utterance_id: str) 
         raise InvalidInputError(
             f"The teacher's output for {utterance_id!r} is not finite in frame {frame}: repair the teacher."
         )
-    return torch.log_softmax(logits, dim=-1).clamp_min(LOWEST_LOG_POSTERIOR)
+    return torch.log_softmax(logits, dim=-1).clamp_min_(LOWEST_LOG_POSTERIOR)
 
 
 def encode_utterance(
@@ -86,8 +86,7 @@ def encode_utterance(
         row: the utterance's manifest columns, without placement and certificate.
         tracks: its features and labels.
     """
-    encoded = codec.encode(log_posteriors)
-    measured = measure(codec, encoded, log_posteriors, temperatures)
+    encoded, measured = encode_and_measure(codec, log_posteriors, temperatures)
     if isinstance(codec, Transform) and codec.max_kl is not None:
         encoded = hold_to_bound(codec, encoded, log_posteriors, temperatures, measured.kl)
     targets = {f"{TARGETS}/{name}": array for name, array in encoded.items()}

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from softstore.certificate import divergences
+from softstore.certificate import divergences, unpack
 from softstore.codecs.transform import Transform
 from softstore.codecs.unpacked import select
 from softstore.errors import InvalidInputError
@@ -40,12 +40,11 @@ def hold_to_bound(
             break
         rows[missed] = wanted
         encoded = codec.escalate(encoded, log_posteriors, rows)
-        unpacked = codec.unpack({name: torch.from_numpy(array) for name, array in encoded.items()})
-        frames = torch.from_numpy(missed)
-        truth = log_posteriors.cpu()[frames]
-        measured = divergences(codec, select(unpacked, frames), truth, temperatures)
+        frames = torch.from_numpy(missed).to(log_posteriors.device)
+        unpacked = select(unpack(codec, encoded, log_posteriors.device), frames)
+        measured = divergences(codec, unpacked, log_posteriors[frames], temperatures)
         for temperature, values in measured.items():
-            kl[temperature][missed] = values.numpy()
+            kl[temperature][missed] = values.cpu().numpy()
     worst = max(float(values.max()) for values in kl.values())
     if not worst <= codec.max_kl:
         raise InvalidInputError(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
 
+_CPU = torch.device("cpu")
 
-def cosine_matrix(block_frames: int) -> Tensor:
+
+@cache
+def cosine_matrix(block_frames: int, device: torch.device = _CPU) -> Tensor:
     """The orthonormal DCT-II, shape (frequencies, frames), float32; its transpose is its inverse."""
     frames = torch.arange(block_frames, dtype=torch.float64)
     angles = math.pi / block_frames * frames[:, None] * (frames + 0.5)
     matrix = math.sqrt(2 / block_frames) * angles.cos()
     matrix[0] /= math.sqrt(2)
-    return matrix.float()
+    return matrix.float().to(device)
 
 
 def to_frequencies(frames: Tensor, block_frames: int) -> Tensor:
@@ -26,10 +30,10 @@ def to_frequencies(frames: Tensor, block_frames: int) -> Tensor:
     if missing:
         frames = torch.cat([frames, frames[-1:].expand(missing, -1)])
     blocks = frames.view(-1, block_frames, frames.shape[1])
-    return torch.matmul(cosine_matrix(block_frames).to(frames.device), blocks)
+    return torch.matmul(cosine_matrix(block_frames, frames.device), blocks)
 
 
 def from_frequencies(frequencies: Tensor) -> Tensor:
     """Shape (blocks * block frames, width) from (blocks, block frames, width)."""
-    inverse = cosine_matrix(frequencies.shape[1]).T.to(frequencies.device)
+    inverse = cosine_matrix(frequencies.shape[1], frequencies.device).T
     return torch.matmul(inverse, frequencies).flatten(0, 1)

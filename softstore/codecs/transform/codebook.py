@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 CODEWORDS = 256
 
@@ -42,58 +43,51 @@ class Codebooks:
     def __len__(self) -> int:
         return len(self.columns)
 
-    def encode(self, values: NDArray[np.int32]) -> NDArray[np.uint8]:
-        """Shape (rows, groups) from the integers of every column, (rows, columns)."""
-        plan = self._plan
-        indexes = np.clip(values[:, plan.order], -plan.reach, plan.reach)
-        indexes += plan.reach
-        indexes *= plan.weights
-        combinations = np.add.reduceat(indexes, plan.starts, axis=1)
-        combinations += plan.offsets
-        return plan.bytes.take(combinations)
-
-    @cached_property
-    def _plan(self) -> _Plan:
-        """How to look up bytes; only an encoder needs it."""
+    def lookup(self, device: torch.device) -> Lookup:
+        """How to find bytes; only an encoder needs it."""
         used = self.columns >= 0
-        reaches = [
-            np.abs(words[:, columns].astype(np.int32)).max(axis=0)
-            for words, columns in zip(self.words, used, strict=True)
-        ]
+        reaches = np.where(used, np.abs(self.words.astype(np.int64)).max(axis=1), 0)
         found = [
-            _nearest(words[:, columns].astype(np.float32), reach)
+            _nearest(words[:, columns].astype(np.float32), reach[columns])
             for words, columns, reach in zip(self.words, used, reaches, strict=True)
         ]
-        strides = [np.cumprod([1, *(2 * reach[:0:-1] + 1)])[::-1] for reach in reaches]
-        return _Plan(
-            self.columns[used],
-            np.concatenate(reaches).astype(np.int32),
-            np.concatenate(strides).astype(np.int32),
-            np.cumsum([0, *used.sum(axis=1)])[:-1],
-            np.cumsum([0, *(len(bytes_) for bytes_ in found)])[:-1].astype(np.int32),
+        sizes = 2 * reaches + 1
+        weights = np.cumprod(sizes[:, ::-1], axis=1)[:, ::-1] // sizes
+        starts = np.cumsum([0, *map(len, found)])[:-1]
+        parts = (
+            np.where(used, self.columns, 0).T.ravel().astype(np.int64),
+            reaches.T.ravel().astype(np.float32),
+            weights.T.ravel().astype(np.float32),
+            starts + (reaches * weights).sum(axis=1),
             np.concatenate(found),
         )
+        return Lookup(*(torch.from_numpy(part).to(device) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """How to find the bytes of many rows at once.
+class Lookup:
+    """Finds the bytes of many rows at once, on one device.
 
     Attributes:
-        order: the columns of all groups, one group after another.
-        reach: their largest values.
+        columns: shape (group columns * groups,): the first column of each group, then the second of each, ….
+        reach: their largest values; 0 where a group has fewer columns.
         weights: what a column's value counts in the number of its group's combination.
-        starts: where each group begins in ``order``.
-        offsets: where the bytes of each group's combinations begin.
+        zeros: shape (groups,): where the byte of each group's combination of zeros is.
         bytes: of all combinations of all groups.
     """
 
-    order: NDArray[np.int32]
-    reach: NDArray[np.int32]
-    weights: NDArray[np.int32]
-    starts: NDArray[np.int64]
-    offsets: NDArray[np.int32]
-    bytes: NDArray[np.uint8]
+    columns: Tensor
+    reach: Tensor
+    weights: Tensor
+    zeros: Tensor
+    bytes: Tensor
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Shape (rows, groups), uint8, from whole numbers for every column, (rows, columns), float32."""
+        taken = values.index_select(1, self.columns)
+        taken = taken.clamp_(-self.reach, self.reach).mul_(self.weights)
+        combinations = taken.view(len(values), -1, len(self.zeros)).sum(dim=1).long()
+        return self.bytes.take(combinations.add_(self.zeros))
 
 
 def fit_codebooks(values: NDArray[np.int32]) -> Codebooks:

@@ -16,7 +16,7 @@ with their exact values, at last all classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -28,9 +28,11 @@ from torch import Tensor
 
 from softstore.codecs.base import TrackSpec
 from softstore.codecs.transform import refinement
-from softstore.codecs.transform.blocks import from_frequencies, to_frequencies
 from softstore.codecs.transform.codebook import CODEWORDS, Codebooks
-from softstore.codecs.unpacked import OVERFLOW_FRAMES, span
+from softstore.codecs.transform.constants import Constants
+from softstore.codecs.transform.encoder import EncodedBlock, encode_block
+from softstore.codecs.unpacked import OVERFLOW_FRAMES, select
+from softstore.divergence import block_frames
 from softstore.errors import FormatError, InvalidInputError
 from softstore.softening import check_temperature
 
@@ -39,9 +41,6 @@ OVERFLOW_WIDTH = 256
 
 CHUNK_WIDTH = 32
 """Bytes of coefficients that are compressed together: enough to pay for a Huffman table of their own."""
-
-_BLOCK_FRAMES = 256
-"""Frames encoded or decoded at a time: few enough that everything stays in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +129,7 @@ class Transform:
                 f"This transform codec was fitted to {len(self.mean)} classes, the teacher has "
                 f"{class_count}; 65,536 are the most it can hold."
             )
-        tracks = {"coefficients": TrackSpec("uint8", self._width, min(CHUNK_WIDTH, self._width))}
+        tracks = {"coefficients": TrackSpec("uint8", self.width, min(CHUNK_WIDTH, self.width))}
         if self.refined:
             tracks["refined"] = TrackSpec("uint8", 3 * self.refined, self.refined)
         if self.max_kl is not None:
@@ -142,7 +141,7 @@ class Transform:
         return tracks
 
     @cached_property
-    def _width(self) -> int:
+    def width(self) -> int:
         """Bytes of coefficients a frame: the block's, spread over its frames, in whole chunks."""
         each = max(-(-len(self.codebooks) // self.block_frames), 1)
         return -(-each // CHUNK_WIDTH) * CHUNK_WIDTH if each > CHUNK_WIDTH else each
@@ -150,43 +149,24 @@ class Transform:
     # Encoding
 
     def encode(self, log_posteriors: Tensor) -> dict[str, NDArray[np.generic]]:
-        parts = [self._encode_blocks(part) for part in torch.split(log_posteriors, _BLOCK_FRAMES)]
-        encoded = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return self.join([block.rows for block in self.encode_blocks(log_posteriors)])
+
+    def encode_blocks(self, log_posteriors: Tensor) -> Iterator[EncodedBlock]:
+        """Normalised log p, (frames, classes), float32, a few frames at a time; use one before the next."""
+        constants = self._constants(log_posteriors.device)
+        for block in torch.split(log_posteriors, block_frames(log_posteriors, self.block_frames)):
+            yield encode_block(constants, block, self.refined, self.refined_step)
+
+    def join(self, blocks: Sequence[Mapping[str, Tensor]]) -> dict[str, NDArray[np.generic]]:
+        """What `encode` gives, from the rows of all blocks of an utterance."""
+        encoded: dict[str, NDArray[np.generic]] = {
+            name: torch.cat([rows[name] for rows in blocks]).cpu().numpy() for name in blocks[0]
+        }
         if self.max_kl is not None:
             encoded["overflow_rows"] = np.zeros(len(encoded["coefficients"]), np.uint16)
             encoded["overflow_classes"] = np.empty((0, OVERFLOW_WIDTH), np.uint16)
             encoded["overflow_values"] = np.empty((0, OVERFLOW_WIDTH), np.float32)
         return encoded
-
-    def _encode_blocks(self, log_posteriors: Tensor) -> dict[str, NDArray[np.generic]]:
-        constants = self._constants(log_posteriors.device)
-        level = log_posteriors.mean(dim=-1, keepdim=True)
-        projected = torch.addmm(-constants.projected_mean, log_posteriors, constants.basis.T)
-        projected = torch.addcmul(projected, level, constants.projected_ones, value=-1)
-        frequencies = to_frequencies(projected, self.block_frames)
-        values = (frequencies / constants.steps).round_().flatten(1)
-        packed = self.codebooks.encode(values.clamp_(-127, 127).to(torch.int32).cpu().numpy())
-        coefficients = np.zeros((len(packed), self._width * self.block_frames), np.uint8)
-        coefficients[:, : packed.shape[1]] = packed
-        # Bytes that are alike lie in the same column: byte j of a block in row j mod block_frames.
-        rows = coefficients.reshape(-1, self._width, self.block_frames).transpose(0, 2, 1)
-        encoded: dict[str, NDArray[np.generic]] = {"coefficients": rows.reshape(-1, self._width)}
-        if self.refined:
-            encoded["refined"] = self._refine(log_posteriors, level, encoded["coefficients"])
-        return encoded
-
-    def _refine(
-        self, log_posteriors: Tensor, level: Tensor, coefficients: NDArray[np.generic]
-    ) -> NDArray[np.uint8]:
-        """Correct the classes whose errors weigh most at T = 1 and 2."""
-        frames = len(log_posteriors)
-        stored = torch.from_numpy(coefficients).to(log_posteriors.device)
-        errors = log_posteriors - level - self._expand(self._coefficients(stored)[:frames])
-        weights = refinement.error_weights(log_posteriors)
-        classes, steps = refinement.heaviest(weights, errors, self.refined, self.refined_step)
-        rows = np.zeros((len(coefficients), 3 * self.refined), np.uint8)
-        rows[:frames] = refinement.pack(classes, steps)
-        return rows
 
     def ladder(self) -> list[int]:
         """Rows of exact values that a frame is given in turn while it misses `max_kl`; the last hold all."""
@@ -205,35 +185,40 @@ class Transform:
             log_posteriors: shape (frames, classes), float32, as they were encoded.
             rows: shape (frames,): 0 leaves a frame as it is.
         """
-        frames, class_count = log_posteriors.shape
-        exact = log_posteriors - log_posteriors.mean(dim=-1, keepdim=True)
+        escalated = np.flatnonzero(rows)
+        frames = torch.from_numpy(escalated).to(log_posteriors.device)
+        log_p = log_posteriors[frames]
+        exact = log_p - log_p.mean(dim=-1, keepdim=True)
         plain = {
-            name: torch.from_numpy(encoded[name]) for name in ("coefficients", "refined") if name in encoded
+            name: torch.from_numpy(encoded[name]).to(log_p.device)
+            for name in ("coefficients", "refined")
+            if name in encoded
         }
-        errors = (exact - self._reconstruct(span(self.unpack(plain), 0, frames))).abs_()
+        errors = exact - self._reconstruct(select(self.unpack(plain), frames))
         # Neither the likeliest classes nor those that are far off may be missed at any temperature.
-        weights = (log_posteriors / 2).exp_() * errors
-        classes, values = [], []
-        for frame in np.flatnonzero(rows):
-            wanted = min(int(rows[frame]) * OVERFLOW_WIDTH, class_count)
-            chosen = weights[frame].topk(wanted).indices
-            # Places left over repeat the last class.
-            chosen = torch.cat([chosen, chosen[-1:].expand(-wanted % OVERFLOW_WIDTH)])
-            classes.append(chosen.view(-1, OVERFLOW_WIDTH).cpu().numpy().astype(np.uint16))
-            values.append(exact[frame, chosen].view(-1, OVERFLOW_WIDTH).cpu().numpy())
+        weights = (log_p / 2).exp_().mul_(errors.abs_())
+        most = int(rows.max(initial=0))
+        chosen = weights.topk(min(most * OVERFLOW_WIDTH, log_p.shape[1])).indices
+        # Places left over repeat the last class.
+        left_over = most * OVERFLOW_WIDTH - chosen.shape[1]
+        chosen = torch.cat([chosen, chosen[:, -1:].expand(-1, left_over)], dim=-1)
+        wanted = np.arange(most) < rows[escalated, None]
+        classes = chosen.cpu().numpy().astype(np.uint16).reshape(-1, most, OVERFLOW_WIDTH)
+        values = exact.gather(-1, chosen).cpu().numpy().reshape(classes.shape)
         counts = np.zeros(len(encoded["coefficients"]), np.uint16)
-        counts[:frames] = rows
+        counts[: len(rows)] = rows
         return {
             **encoded,
             "overflow_rows": counts,
-            "overflow_classes": np.concatenate([encoded["overflow_classes"][:0], *classes]),
-            "overflow_values": np.concatenate([encoded["overflow_values"][:0], *values]),
+            "overflow_classes": classes[wanted],
+            "overflow_values": values[wanted],
         }
 
     # Decoding
 
     def unpack(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        unpacked = {"coefficients": self._coefficients(encoded["coefficients"])}
+        coefficients = encoded["coefficients"]
+        unpacked = {"coefficients": self._constants(coefficients.device).from_bytes(coefficients)}
         if self.refined:
             classes, steps = refinement.unpack(encoded["refined"])
             unpacked |= {"refined_classes": classes.to(torch.int32), "refined_steps": steps.to(torch.int8)}
@@ -253,7 +238,8 @@ class Transform:
 
     def _reconstruct(self, unpacked: Mapping[str, Tensor]) -> Tensor:
         """log p up to a constant a frame: shape (frames, classes), float32."""
-        logits = self._expand(unpacked["coefficients"])
+        coefficients = unpacked["coefficients"]
+        logits = self._constants(coefficients.device).expand(coefficients)
         if self.refined:
             corrections = unpacked["refined_steps"] * self.refined_step
             logits.scatter_add_(-1, unpacked["refined_classes"].long(), corrections)
@@ -262,78 +248,16 @@ class Transform:
             logits[rows, unpacked["overflow_classes"].long()] = unpacked["overflow_values"]
         return logits
 
-    def _coefficients(self, stored: Tensor) -> Tensor:
-        """Shape (frames, rank), float32, of whole blocks, from the track's rows."""
-        constants = self._constants(stored.device)
-        blocks = stored.view(-1, self.block_frames, self._width).transpose(1, 2).flatten(1)
-        bytes_ = blocks[:, : len(self.codebooks)].int() + constants.first_words
-        words = constants.words.index_select(0, bytes_.flatten()).view(
-            len(blocks), self.codebooks.columns.size
-        )
-        values = words.index_select(1, constants.places).float()
-        frequencies = values.view(-1, self.block_frames, self.rank) * constants.scales
-        return from_frequencies(frequencies)
-
-    def _expand(self, coefficients: Tensor) -> Tensor:
-        constants = self._constants(coefficients.device)
-        return torch.addmm(constants.mean, coefficients, constants.basis)
-
-    def _constants(self, device: torch.device) -> _Constants:
+    def _constants(self, device: torch.device) -> Constants:
         found = self._on_devices.get(device)
         if found is None:
-            found = self._on_devices[device] = _Constants.of(self, device)
+            found = self._on_devices[device] = Constants.of(self, device)
         return found
 
     @cached_property
-    def _on_devices(self) -> dict[torch.device, _Constants]:
+    def _on_devices(self) -> dict[torch.device, Constants]:
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
         # What follows from the others is made again where it is needed.
         return {key: value for key, value in self.__dict__.items() if key != "_on_devices"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Constants:
-    """A codec's arrays on one device.
-
-    Attributes:
-        projected_mean, projected_ones: the mean frame and a frame of ones in the basis, (rank,).
-        words: shape (groups * 256, group columns), int8.
-        first_words: shape (groups,): where each group's words begin.
-        places: shape (block frames * rank,): where each coefficient is among the looked-up numbers.
-        scales: the steps, but 0 for coefficients that are in no codebook.
-    """
-
-    mean: Tensor
-    basis: Tensor
-    projected_mean: Tensor
-    projected_ones: Tensor
-    steps: Tensor
-    words: Tensor
-    first_words: Tensor
-    places: Tensor
-    scales: Tensor
-
-    @classmethod
-    def of(cls, codec: Transform, device: torch.device) -> _Constants:
-        mean, basis = torch.from_numpy(codec.mean), torch.from_numpy(codec.basis).float()
-        columns, words = codec.codebooks.columns, codec.codebooks.words
-        groups, width = columns.shape
-        places = np.zeros(codec.steps.size, np.int64)
-        places[columns[columns >= 0]] = np.flatnonzero(columns >= 0)
-        coded = np.zeros(codec.steps.size, np.float32)
-        coded[columns[columns >= 0]] = 1
-        steps = torch.from_numpy(codec.steps)
-        constants = cls(
-            mean,
-            basis,
-            basis @ mean,
-            basis.sum(dim=-1),
-            steps,
-            torch.from_numpy(words.reshape(groups * CODEWORDS, width)),
-            torch.arange(groups, dtype=torch.int32) * CODEWORDS,
-            torch.from_numpy(places),
-            steps * torch.from_numpy(coded.reshape(codec.steps.shape)),
-        )
-        return cls(*(getattr(constants, name).to(device) for name in cls.__slots__))

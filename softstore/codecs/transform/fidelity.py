@@ -15,9 +15,10 @@ from torch import Tensor
 from softstore.codecs.transform.blocks import from_frequencies
 from softstore.codecs.transform.codec import OVERFLOW_WIDTH, Transform
 from softstore.codecs.transform.fitting import BLOCK_FRAMES, LOWEST_BOUND, Basis, Parameters, fit, quantised
-from softstore.codecs.transform.refinement import error_weights, heaviest
+from softstore.codecs.transform.refinement import heaviest
+from softstore.divergence import divergence_by_temperature
 from softstore.errors import InvalidInputError
-from softstore.softening import CERTIFICATE_TEMPERATURES, divergence_by_temperature
+from softstore.softening import CERTIFICATE_TEMPERATURES
 
 SAMPLE_FRAMES = 16_384
 """So many frames of the teacher's outputs are enough to fit a codec to."""
@@ -118,7 +119,8 @@ class _Search:
         self._basis = basis
         self._asked = asked
         self._exact = torch.cat([_centred(utterance) for utterance in judged])
-        self._weights = error_weights(torch.log_softmax(self._exact, dim=-1))
+        self._p = torch.softmax(self._exact, dim=-1)
+        self._root = self._p.sqrt()
         self._frequencies = torch.cat([basis.project(utterance) for utterance in judged])
         # Which rows of the blocks, one utterance after another, are frames and no filling.
         lengths = torch.tensor([len(utterance) for utterance in judged])
@@ -171,7 +173,7 @@ class _Search:
         """``decoded`` with its heaviest errors corrected, and about how many bytes a frame that takes."""
         classes, refined = self._exact.shape[1], parameters.refined
         errors = self._exact - decoded
-        chosen, steps = heaviest(self._weights, errors, refined, parameters.refined_step)
+        chosen, steps = heaviest(self._p, self._root, errors, refined, parameters.refined_step)
         corrected = decoded.scatter_add(-1, chosen, steps * parameters.refined_step)
         choices = math.lgamma(classes + 1) - math.lgamma(classes - refined + 1) - math.lgamma(refined + 1)
         values = _entropy(steps.flatten().to(torch.int32).numpy()) * refined
