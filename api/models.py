@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.limits import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, PAGE_UTTERANCES
 from api.problems import Problem
-from softstore.certificate import StoreCertificate
 from softstore.format import Attributes
+from softstore.store_certificate import StoreCertificate
 
 
 class Health(BaseModel):

@@ -26,7 +26,7 @@ from softstore import Corpus
 from softstore.storage import open_storage
 from softstore.teacher import Teacher
 from trainer.config import SGDConfig, TeacherConfig
-from trainer.corpora.build import build
+from trainer.corpora.build import build, is_complete
 from trainer.corpora.synthetic import SyntheticSource
 from trainer.display import TerminalDisplay
 from trainer.examples import open_examples
@@ -37,6 +37,8 @@ WORK = Path("runs/benchmarks")
 WorkOption = Annotated[
     Path, typer.Option("--work", help="Where the corpus, the teacher and its posteriors are made and kept.")
 ]
+
+CLASSES = 2008
 
 SAMPLED = 4
 """Every fourth held-out utterance is there for codecs that are fitted to a sample, as the start of a store's
@@ -108,7 +110,8 @@ def prepare(work: Path, quick: bool) -> Posteriors:
     place = work / "quick" if quick else work
     if not _lengths_file(place).exists():
         place.mkdir(parents=True, exist_ok=True)
-        _infer(*_corpus_and_teacher(place, quick), place)
+        profile, config = ("tiny", QUICK) if quick else ("small", FULL)
+        _infer(*corpus_and_teacher(place, profile, config), place)
     rows = np.load(_rows_file(place), mmap_mode="r")
     lengths = json.loads(_lengths_file(place).read_text())
     numbers = range(len(lengths))
@@ -117,15 +120,16 @@ def prepare(work: Path, quick: bool) -> Posteriors:
     return Posteriors(Utterances(rows, lengths, measured), Utterances(rows, lengths, sampled))
 
 
-def _corpus_and_teacher(place: Path, quick: bool) -> tuple[Corpus, Teacher]:
+def corpus_and_teacher(place: Path, profile: str, config: TeacherConfig) -> tuple[Corpus, Teacher]:
+    """A synthetic corpus, and a DNN trained on it, both made below ``place`` if they are not there."""
     console = Console()
-    source = SyntheticSource("tiny" if quick else "small", 0)
-    build(source, open_storage(place / "corpus", writable=True), workers=1 if quick else 2)
+    workers = 1 if profile == "tiny" else 2
+    source, storage = SyntheticSource(profile, 0), open_storage(place / "corpus", writable=True)
+    if not is_complete(storage, source, CLASSES):
+        build(source, storage, senones=CLASSES, workers=workers)
     directory = place / "teacher"
     with TerminalDisplay(console) as display, _fast_products():
-        train_teacher(
-            open_examples(str(place / "corpus"), None), QUICK if quick else FULL, directory, display
-        )
+        train_teacher(open_examples(str(place / "corpus"), None), config, directory, display)
     teacher = load_teacher(directory)
     assert teacher is not None
     return Corpus.open(place / "corpus"), teacher

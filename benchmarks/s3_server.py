@@ -11,25 +11,53 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
+
+from softstore.storage import open_storage
 
 BUCKET = "benchmark"
 
 _START_SECONDS = 60
 
 
-@dataclass(frozen=True)
 class S3Server:
     """Attributes: endpoint, such as ``http://127.0.0.1:5000``; log, a line for every request."""
 
-    endpoint: str
-    log: Path
+    def __init__(self, endpoint: str, log: Path) -> None:
+        self.endpoint = endpoint
+        self.log = log
+        self._process = self._started()
 
     def requests(self) -> int:
         """Requests answered so far."""
         return self.log.read_bytes().count(b" HTTP/1.")
+
+    def restart(self) -> None:
+        """Kill it and start it again with the same objects, which moto keeps in memory: they are carried."""
+        storage = open_storage(f"s3://{BUCKET}")
+        held = {path: storage.get(path) for path, _ in storage.walk()}
+        self.stop()
+        self._process = self._started()
+        for path, data in held.items():
+            storage.put(path, data)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        port = self.endpoint.rpartition(":")[2]
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+        with self.log.open("ab") as sink:
+            process = subprocess.Popen(command, stdout=sink, stderr=sink)
+        try:
+            _make_bucket(self.endpoint, process)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return process
 
 
 @contextmanager
@@ -47,16 +75,11 @@ def s3_server() -> Iterator[S3Server]:
         "AWS_ALLOW_HTTP": "true",
     }
     with tempfile.TemporaryDirectory() as directory, mock.patch.dict(os.environ, names):
-        log = Path(directory, "log")
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        with log.open("wb") as sink:
-            process = subprocess.Popen(command, stdout=sink, stderr=sink)
-            try:
-                _make_bucket(endpoint, process)
-                yield S3Server(endpoint, log)
-            finally:
-                process.terminate()
-                process.wait()
+        server = S3Server(endpoint, Path(directory, "log"))
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 def _make_bucket(endpoint: str, process: subprocess.Popen[bytes]) -> None:

@@ -16,6 +16,7 @@ from softstore.commands.compact import compact
 from softstore.commands.copy import copy
 from softstore.commands.generate import generate
 from softstore.commands.info import info
+from softstore.commands.plan import plan
 from softstore.commands.recode import recode
 from softstore.commands.show import show
 from softstore.commands.verify import verify
@@ -25,7 +26,7 @@ ENTRY_POINTS = "softstore.commands"
 BAD_INPUT = 2
 
 _PATH_OF_THE_DATA = (
-    *("corpus", "teacher", "generate", "info", "show", "verify", "compact", "copy", "recode"),
+    *("corpus", "teacher", "plan", "generate", "info", "show", "verify", "compact", "copy", "recode"),
     *("serve", "train", "evaluate", "demo"),
 )
 
@@ -45,6 +46,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
+    app.command("plan")(plan)
     app.command("generate")(generate)
     app.command("info")(info)
     app.command("show")(show)

@@ -48,19 +48,22 @@ class Collection(ABC, Generic[U]):
 
     @property
     def manifest(self) -> Manifest:
+        """All of it; a single utterance of a large store is found without."""
         return self.frames.manifest
 
     def __len__(self) -> int:
-        return len(self.manifest)
+        return len(self.frames.lookup)
 
     def __contains__(self, utterance_id: object) -> bool:
-        return utterance_id in self.manifest
+        return utterance_id in self.frames.lookup
 
     def __getitem__(self, utterance_id: str) -> U:
         """Raises `NotFoundError` if there is no such utterance."""
-        if utterance_id not in self.manifest:
-            raise NotFoundError(f"{self.url} has no utterance {utterance_id!r}.")
-        return self._utterance(self.manifest.row(utterance_id))
+        try:
+            row = self.frames.lookup.row(utterance_id)
+        except KeyError:
+            raise NotFoundError(f"{self.url} has no utterance {utterance_id!r}.") from None
+        return self._utterance(row)
 
     def utterances(self, where: pc.Expression | None = None, /, **equals: Any) -> Selection[U]:
         """Utterances in stored order, chosen by their manifest columns; no frames are read.

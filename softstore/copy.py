@@ -14,17 +14,20 @@ from dataclasses import dataclass
 from softstore.corpus import checked_senones
 from softstore.errors import ConflictError, CorruptDataError, InvalidInputError, NotAStoreError, NotFoundError
 from softstore.format import (
+    IDS,
     MANIFEST,
     ROOT_METADATA,
     SENONES,
     SENONES_CHECKSUM,
     Attributes,
     codec_object,
+    id_bucket,
     manifest_part,
 )
+from softstore.id_index import bucket_to_bytes, read_bucket
 from softstore.manifest import Manifest, ShardObject
 from softstore.metadata import metadata_objects
-from softstore.parts import Span, part_from_bytes, part_spans, read_attributes, read_part
+from softstore.parts import Span, part_from_bytes, part_of_path, part_spans, read_attributes, read_part
 from softstore.sharding import sha256
 from softstore.storage import Storage
 
@@ -113,7 +116,27 @@ def _groups(source: Storage, attributes: Attributes) -> tuple[list[Objects], int
         table = part_from_bytes(data, path)
         parts.append(table)
         groups += [Manifest([table]).objects, {path: ShardObject(len(data), sha256(data))}]
-    return groups, len(Manifest(parts))
+    return [*groups, _index(source, attributes)], len(Manifest(parts))
+
+
+def _index(source: Storage, attributes: Attributes) -> Objects:
+    """The buckets of the index of ids, if there is one."""
+    index = attributes.id_index
+    if index is None:
+        return {}
+
+    def bucket(number: int) -> tuple[str, ShardObject]:
+        path = id_bucket(index, number)
+        try:
+            data = bucket_to_bytes(read_bucket(source, index, number))
+        except NotFoundError as error:
+            raise CorruptDataError(
+                f"{path} is missing in {source.url}: run `softstore verify` there."
+            ) from error
+        return path, ShardObject(len(data), sha256(data))
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(pool.map(bucket, range(index.buckets)))
 
 
 def _parts(source: Storage, attributes: Attributes) -> Iterator[tuple[str, bytes]]:
@@ -134,7 +157,7 @@ def _parts(source: Storage, attributes: Attributes) -> Iterator[tuple[str, bytes
 
 
 def _check_place(destination: Storage, attributes: Attributes, groups: Iterable[Objects]) -> list[str]:
-    """Check that what lies there may be added to; the manifest parts there that will not be needed any more.
+    """Check that what lies there may be added to; what there of the manifest will not be needed any more.
 
     Raises:
         ConflictError: there is something else.
@@ -158,7 +181,9 @@ def _check_place(destination: Storage, attributes: Attributes, groups: Iterable[
                 f"{destination.url} holds other shards than what is to be copied: choose another place."
             )
     return [
-        path for path, _ in destination.walk(MANIFEST) if path.endswith(".parquet") and path not in wanted
+        path
+        for path, _ in destination.walk(MANIFEST)
+        if path not in wanted and (part_of_path(path) or path.startswith(f"{IDS}/"))
     ]
 
 
@@ -177,7 +202,7 @@ def _objects_of(destination: Storage, spans: Iterable[Span]) -> Objects:
 
 def _identity(attributes: Attributes) -> Mapping[str, object]:
     """What does not change while a store grows."""
-    changing = {"shards": True, "compacted": True, "complete": True}
+    changing = dict.fromkeys(("shards", "compacted", "complete", "runs", "skipped", "id_index"), True)
     return attributes.model_dump(
         mode="json", exclude={**changing, "recoded_from": {"__all__": {"certificate"}}}
     )

@@ -83,3 +83,7 @@ class StorageError(SoftstoreError):
 
 class MissingDependencyError(SoftstoreError):
     kind = ErrorKind.MISSING_DEPENDENCY
+
+
+UNUSABLE = (InvalidInputError, CorruptDataError)
+"""What may be wrong with one utterance, and not with the whole run."""

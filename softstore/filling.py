@@ -1,42 +1,59 @@
-"""Fill a store with posteriors, whoever they come from: plan shards, encode, measure, publish.
+"""Fill a store with posteriors, whoever they come from: plan, make shards, go on until nothing is missing.
 
-Every utterance is encoded alone, so what is stored of it does not depend on how a run was cut into shards or
-resumed. A second run computes only what is not published yet.
+A second run makes only what is not published yet. Runs may be killed at any moment and work side by side.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from softstore.codecs import Codec, FittedToSample
 from softstore.codecs.transform.fitting import BLOCK_FRAMES
-from softstore.collection import Collection
-from softstore.encoding import EncodedUtterance, encode_utterance, is_certificate
-from softstore.errors import ConflictError
-from softstore.format import FIRST_OVERFLOW, NUM_OVERFLOW, TARGETS, Attributes
-from softstore.manifest import Manifest
-from softstore.parts import read_parts
-from softstore.planner import plan_shards
+from softstore.errors import ConflictError, InvalidInputError
+from softstore.format import Attributes, RunRecord, Skipped
+from softstore.parts import read_attributes
 from softstore.posteriors import Posteriors
-from softstore.publishing import check_blocks, open_or_create, publish, with_codec
-from softstore.runs import read_ahead
+from softstore.progress import Phase, Progress, Standing, silent
+from softstore.provenance import finished
+from softstore.publishing import check_blocks, open_or_create, with_codec
+from softstore.rows import Rows
 from softstore.sampling import stored_codec, take_sample
+from softstore.shard_maker import OnError, Receipt, ShardMaker
 from softstore.storage import Storage
+from softstore.survey import Survey, key, survey, utterance_id_at
+from softstore.tasks import Plan, ShardTask, iter_tasks, plan_tasks
 from softstore.utterance import Utterance
 from softstore.writer import Writer
 
 U = TypeVar("U", bound=Utterance)
 
-_PLACEMENT = {"shard", "first_frame", "features_crc32c", FIRST_OVERFLOW, NUM_OVERFLOW}
-"""Manifest columns that writing adds."""
+MOST_SKIPPED = 10_000
+"""A run that has to leave out more utterances stops: what is wrong then is not the utterances."""
+
+
+class Crew(Protocol):
+    """Those who make the shards.
+
+    Attributes:
+        workers: processes; 0: this one.
+        dashboard: a page that shows them at work, if there is one.
+    """
+
+    @property
+    def workers(self) -> int: ...
+    @property
+    def dashboard(self) -> str | None: ...
+
+    def make(self, tasks: Iterator[ShardTask], encoded: Callable[[int], None]) -> Iterator[Receipt]:
+        """As `softstore.shard_maker.ShardMaker.make`; receipts come in any order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +61,34 @@ class Summary:
     """What one run did.
 
     Attributes:
-        utterances, frames, shards: published by this run.
-        present: utterances of the source that others had published, before or meanwhile.
+        utterances, frames, shards, bytes: published by this run.
+        present: utterances of the source that had been published before.
+        elsewhere: utterances that another run published meanwhile.
+        skipped: what could not be stored.
         seconds: wall-clock time of the run.
     """
 
-    utterances: int
-    frames: int
-    shards: int
-    present: int
-    seconds: float
+    utterances: int = 0
+    frames: int = 0
+    shards: int = 0
+    bytes: int = 0
+    present: int = 0
+    elsewhere: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    seconds: float = 0.0
 
-
-Progress = Callable[[int, int], None]
-"""Called with (frames done, frames to do) of this run."""
+    def with_receipt(self, receipt: Receipt) -> Summary:
+        """The same, and one shard more."""
+        skipped = [*self.skipped, *receipt.skipped] if receipt.skipped else self.skipped
+        return replace(
+            self,
+            utterances=self.utterances + receipt.utterances,
+            frames=self.frames + receipt.frames,
+            shards=self.shards + bool(receipt.utterances),
+            bytes=self.bytes + receipt.bytes,
+            elsewhere=self.elsewhere + receipt.elsewhere,
+            skipped=skipped,
+        )
 
 
 def fill(
@@ -65,7 +96,11 @@ def fill(
     storage: Storage,
     codec: Codec | FittedToSample,
     wanted: Attributes,
-    progress: Progress = lambda done, total: None,
+    *,
+    run: RunRecord,
+    crew: Crew | None = None,
+    on_error: OnError = OnError.STOP,
+    progress: Progress = silent,
 ) -> Summary:
     """Store the posteriors of every utterance of the source that the store does not have yet.
 
@@ -73,98 +108,164 @@ def fill(
         codec: how a new store keeps them, or what to fit a codec for, to a sample of the source; a store that
             is there keeps the codec that was fitted for the same.
         wanted: the attributes of a new store, without the codec's.
+        run: what is recorded of this run, if it has something to do.
+        crew: who makes the shards; None: this process, with all its processors.
+        on_error: what to do about an utterance that cannot be stored.
 
     Raises:
         ConflictError: the store was made by another teacher, codec or corpus, or of another source.
         InvalidInputError: an utterance does not fit a shard, or its posteriors cannot be used.
+        CorruptDataError: the source is damaged.
+        StorageError: the storage refused or did not answer; run it again.
     """
-    started = time.monotonic()
-    writer, chosen = _begin(source, storage, codec, wanted)
-    published = Manifest(read_parts(storage, writer.attributes))
-    _check_same_features(source.collection, published)
-    lengths = source.collection.manifest.by_utterance("num_frames")
-    missing = {name: frames for name, frames in lengths.items() if name not in published}
-    plans = plan_shards(
-        missing.items(), writer.attributes.shard_frames, published.shards, writer.attributes.block_frames
+    filling = _Filling(source, storage, run, on_error, progress)
+    writer, chosen = filling.begin(codec, wanted)
+    return filling.complete(
+        writer, crew or ShardMaker(source, writer, chosen, on_error, len(os.sched_getaffinity(0)))
     )
-    total = sum(plan.frames for plan in plans)
-    done = utterances = frames = shards = 0
-    writer.allocate(max((plan.shard + 1 for plan in plans), default=0))
-    # Scanned in stored order, which is the order of the plans.
-    with closing(
-        _encoded(source, chosen, writer.attributes.certificate_temperatures, list(missing))
-    ) as encoded:
-        for plan in plans:
-            finished = []
-            for utterance in islice(encoded, len(plan.utterance_ids)):
-                finished.append(utterance)
-                done += utterance.frames
-                progress(done, total)
-            if publish(writer, plan.shard, finished):
-                utterances, frames, shards = utterances + len(finished), frames + plan.frames, shards + 1
-    writer.finish(Manifest(read_parts(storage, writer.attributes)) if plans else published)
-    seconds = time.monotonic() - started
-    return Summary(utterances, frames, shards, len(lengths) - utterances, seconds)
 
 
-def _begin(
-    source: Posteriors[U], storage: Storage, asked: Codec | FittedToSample, wanted: Attributes
-) -> tuple[Writer, Codec]:
-    """The store's writer and codec: the stored one, the given one, or one that is fitted now."""
-    if not isinstance(asked, FittedToSample):
-        return open_or_create(storage, with_codec(wanted, asked), asked.arrays()), asked
-    codec = stored_codec(storage, asked)
-    if codec is None:
-        check_blocks(wanted.chunk_frames, BLOCK_FRAMES)
-        codec = asked.fit(take_sample(source))
-    try:
-        return open_or_create(storage, with_codec(wanted, codec), codec.arrays()), codec
-    except ConflictError:
-        # Somebody else may have begun the store while this codec was fitted: theirs is as good.
-        theirs = stored_codec(storage, asked)
-        if theirs is None:
-            raise
-        return open_or_create(storage, with_codec(wanted, theirs), theirs.arrays()), theirs
+class _Filling:
+    """One run."""
 
+    def __init__(
+        self, source: Posteriors[Any], storage: Storage, run: RunRecord, on_error: OnError, progress: Progress
+    ) -> None:
+        self._started = time.monotonic()
+        self._source = source
+        self._frames = source.collection.frames
+        self._storage = storage
+        self._run = run
+        self._on_error = on_error
+        self._progress = progress
+        self._standing = Standing(Phase.PLANNING)
+        self._show()
+        self._surveyed = survey(self._frames.storage, self._frames.attributes)
+        self._rows = Rows(self._frames, self._surveyed)
 
-def _encoded(
-    source: Posteriors[U], codec: Codec, temperatures: Sequence[float], utterance_ids: Sequence[str]
-) -> Generator[EncodedUtterance, None, None]:
-    """These utterances in stored order, encoded and measured, several at a time."""
-    collection = source.collection
-    tracks = [name for name in collection.attributes.tracks if not name.startswith(f"{TARGETS}/")]
+    def begin(self, asked: Codec | FittedToSample, wanted: Attributes) -> tuple[Writer, Codec]:
+        """The store's writer and codec: the stored one, the given one, or one that is fitted now."""
+        if not isinstance(asked, FittedToSample):
+            return open_or_create(self._storage, with_codec(wanted, asked), asked.arrays()), asked
+        codec = stored_codec(self._storage, asked)
+        if codec is None:
+            check_blocks(wanted.chunk_frames, BLOCK_FRAMES)
+            self._show(phase=Phase.FITTING)
+            patient = self._on_error is OnError.SKIP
+            codec = asked.fit(take_sample(self._source, self._surveyed, self._rows, patient=patient))
+        try:
+            return open_or_create(self._storage, with_codec(wanted, codec), codec.arrays()), codec
+        except ConflictError:
+            # Somebody else may have begun the store while this codec was fitted: theirs is as good.
+            theirs = stored_codec(self._storage, asked)
+            if theirs is None:
+                raise
+            return open_or_create(self._storage, with_codec(wanted, theirs), theirs.arrays()), theirs
 
-    def encode(utterance: U) -> EncodedUtterance:
-        log_posteriors = source.log_posteriors(utterance)
-        carried = {track: utterance.read(track) for track in tracks}
-        return encode_utterance(codec, log_posteriors, temperatures, _carried(utterance.row), carried)
+    def complete(self, writer: Writer, crew: Crew) -> Summary:
+        """Make what is missing; look again if another run has published some of it."""
+        writer.roll_forward()
+        published = survey(self._storage, read_attributes(self._storage))
+        plan = self._plan(writer, published, [])
+        summary = Summary(present=len(self._surveyed) - plan.utterances)
+        self._show(
+            phase=Phase.RUNNING,
+            present=summary.present,
+            total_utterances=plan.utterances,
+            total_frames=plan.frames,
+            total_shards=len(plan.units),
+        )
+        if not len(plan.units):
+            writer.finish(published.complete())
+            return self._done(summary)
+        del published
+        while len(plan.units):
+            before = summary.elsewhere
+            for receipt in crew.make(self._tasks(writer, plan, crew), self._encoded):
+                summary = summary.with_receipt(receipt)
+                self._check_skipped(summary)
+                self._show(
+                    utterances=summary.utterances,
+                    frames=max(summary.frames, self._standing.frames),
+                    shards=summary.shards,
+                    bytes=summary.bytes,
+                    skipped=len(summary.skipped),
+                    workers=crew.workers,
+                    dashboard=crew.dashboard,
+                )
+            if summary.elsewhere == before:
+                break
+            published = survey(self._storage, read_attributes(self._storage))
+            plan = self._plan(writer, published, [key(skipped.utterance_id) for skipped in summary.skipped])
+        self._record(writer, summary)
+        return self._done(summary)
 
-    # One utterance and one core a thread: torch's own threads would wait for each other at every small step
-    # of encoding and measuring. Their number holds for threads to come.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        cores = _cores()
-        yield from read_ahead(encode, collection.scan(utterance_id=utterance_ids), cores, 2 * cores)
-    finally:
-        torch.set_num_threads(before)
+    def _plan(self, writer: Writer, published: Survey, leave_out: list[int]) -> Plan:
+        stored = writer.attributes
+        held = self._frames
 
+        def name(row: int) -> str:
+            return utterance_id_at(held.storage, held.attributes, row)
 
-def _carried(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest columns of an utterance that are its own wherever it is stored."""
-    return {name: value for name, value in row.items() if name not in _PLACEMENT and not is_certificate(name)}
+        return plan_tasks(
+            self._surveyed, published, stored.shard_frames, stored.block_frames, name, leave_out
+        )
 
+    def _tasks(self, writer: Writer, plan: Plan, crew: Crew) -> Iterator[ShardTask]:
+        """The plan's tasks, once the store has room for them and knows of this run."""
+        room = int(plan.shards.max()) + 1
+        self._run = self._run.model_copy(update={"workers": crew.workers})
+        writer.amend(
+            lambda found: {"shards": max(room, found.shards), "runs": _with(found.runs, self._run)}
+        )
+        units: NDArray[np.int64] = plan.units
+        if any(run.finished is None and run.id != self._run.id for run in writer.attributes.runs):
+            # Another run may be at work on the same shards: better not one after the other, both of us.
+            units = np.random.default_rng(int(self._run.id, 16)).permutation(units)
+        return iter_tasks(plan, self._rows, units)
 
-def _check_same_features(source: Collection[U], published: Manifest) -> None:
-    stored = published.by_utterance("features_crc32c")
-    for utterance_id, checksum in source.manifest.by_utterance("features_crc32c").items():
-        if stored.get(utterance_id, checksum) != checksum:
-            raise ConflictError(
-                f"Utterance {utterance_id!r} of {source.url} has other features than the stored one: "
-                "choose another place."
+    def _record(self, writer: Writer, summary: Summary) -> None:
+        """Say in the attributes what this run did, and what is published."""
+        run = finished(
+            self._run,
+            utterances=summary.utterances,
+            frames=summary.frames,
+            shards=summary.shards,
+            skipped=len(summary.skipped),
+            seconds=time.monotonic() - self._started,
+        )
+
+        def also(found: Attributes) -> dict[str, Any]:
+            # Whatever of this source is missing was tried, so older entries of it are settled.
+            old = np.array([key(entry.utterance_id) for entry in found.skipped], np.int64)
+            ours = np.isin(old, self._surveyed.keys)
+            kept = [entry for entry, its in zip(found.skipped, ours, strict=True) if not its]
+            return {"runs": _with(found.runs, run), "skipped": [*kept, *summary.skipped]}
+
+        writer.finish(also=also)
+
+    def _check_skipped(self, summary: Summary) -> None:
+        if len(summary.skipped) > MOST_SKIPPED:
+            last = summary.skipped[-1]
+            raise InvalidInputError(
+                f"More than {MOST_SKIPPED:,} utterances could not be stored, the last one because: "
+                f"{last.reason} Find out what they have in common, and run this again."
             )
 
+    def _encoded(self, frames: int) -> None:
+        self._show(frames=self._standing.frames + frames)
 
-def _cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    def _done(self, summary: Summary) -> Summary:
+        self._show(phase=Phase.DONE)
+        return replace(summary, seconds=time.monotonic() - self._started)
+
+    def _show(self, **changes: Any) -> None:
+        seconds = time.monotonic() - self._started
+        self._standing = replace(self._standing, **changes, seconds=seconds)
+        self._progress(self._standing)
+
+
+def _with(runs: list[RunRecord], run: RunRecord) -> list[RunRecord]:
+    """The runs with this one among them, once."""
+    known = [run if other.id == run.id else other for other in runs]
+    return known if run in known else [*known, run]

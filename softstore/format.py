@@ -4,7 +4,9 @@
     <url>/<track>/zarr.json, c/<shard>…  one Zarr v3 array per track, sharded along the frame axis
     <url>/codec/<name>-<sha256>/…        what the codec needs once: one Zarr v3 array of one chunk each
     <url>/manifest/<shard>.parquet       the utterances of one shard; published last, it is the commit point
+    <url>/staging/…                      shards on their way, see `softstore.commit`; readers never look there
     <url>/manifest/<a>-<b>.parquet       the same of shards a … b, both included, after `softstore compact`
+    <url>/manifest/ids/<name>/<bucket>   which shard an id is in, once the store is large and compacted
     <url>/lang/senones.json              corpora only: phone, context, state → senone, and the lexicon
 
 The frame axis is cut into shards of ``shard_frames``; utterances lie whole inside a shard, one after another,
@@ -29,6 +31,8 @@ LABELS = "labels"
 TARGETS = "targets"
 CODEC = "codec"
 MANIFEST = "manifest"
+IDS = f"{MANIFEST}/ids"
+STAGING = "staging"
 LANG = "lang"
 SENONES = f"{LANG}/senones.json"
 SENONES_CHECKSUM = "senones_crc32c"
@@ -80,7 +84,7 @@ class CodecArray(_Record):
 
 
 class Divergence(_Record):
-    """KL over all frames of a store at one temperature, in nats: `softstore.certificate.KlSummary`."""
+    """KL over all frames of a store at one temperature, in nats: `softstore.store_certificate.KlSummary`."""
 
     temperature: float
     mean: float
@@ -143,6 +147,28 @@ class RunRecord(_Record):
     seconds: float = 0.0
 
 
+class IdIndex(_Record):
+    """An index of ids, `softstore.id_index`: who has it need not read the manifest to find an utterance.
+
+    Attributes:
+        name: hangs on what it says: no other index can overwrite it.
+        buckets: how many objects it has, a power of two.
+        shards: (first, last), both included, of each run of shards that it covers, in order.
+        utterances: of those shards.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+    buckets: _Positive
+    shards: list[tuple[int, int]]
+    utterances: int
+
+    @model_validator(mode="after")
+    def _halves_of_halves(self) -> Self:
+        if self.buckets & (self.buckets - 1) or self.buckets > 2**32:
+            raise ValueError(f"{self.buckets} buckets are no power of two up to 2³²")
+        return self
+
+
 class Attributes(_Record):
     """``attributes.softstore`` of the root group.
 
@@ -165,6 +191,7 @@ class Attributes(_Record):
         created_by: software and version.
         runs: what wrote to it, in the order of their beginning.
         skipped: what runs left out and nobody has stored since.
+        id_index: of all shards but the latest, after `softstore compact` of a large store.
     """
 
     format: Literal[1] = 1
@@ -189,6 +216,16 @@ class Attributes(_Record):
     # What came after the first stores is not written where it is empty: their bytes stay as they were.
     runs: list[RunRecord] = Field(default_factory=list, exclude_if=_is_empty)
     skipped: list[Skipped] = Field(default_factory=list, exclude_if=_is_empty)
+    id_index: IdIndex | None = Field(default=None, exclude_if=_is_empty)
+
+    def is_finished(self, published: int) -> bool:
+        """Whether whoever fills the store is done, where so many shards are published.
+
+        A run that has finished leaves out a shard if none of its utterances could be stored.
+        """
+        return self.complete is not None and (
+            published == self.shards or bool(self.runs and self.runs[-1].finished)
+        )
 
     @model_validator(mode="after")
     def _blocks_fill_chunks_fill_shards(self) -> Self:
@@ -210,10 +247,12 @@ class Attributes(_Record):
         return self
 
     @model_validator(mode="after")
-    def _compacted_in_order(self) -> Self:
-        ends = [end for first, last in self.compacted for end in (first, last + 1)]
-        if ends != sorted(ends) or any(not 0 <= end <= self.shards for end in ends):
-            raise ValueError(f"compacted shards {self.compacted} are not in order or not in the store")
+    def _spans_in_order(self) -> Self:
+        indexed = self.id_index.shards if self.id_index else []
+        for what, spans in (("compacted", self.compacted), ("indexed", indexed)):
+            ends = [end for first, last in spans for end in (first, last + 1)]
+            if ends != sorted(ends) or any(not 0 <= end <= self.shards for end in ends):
+                raise ValueError(f"{what} shards {spans} are not in order or not in the store")
         return self
 
 
@@ -226,6 +265,11 @@ def manifest_part(first: int, last: int) -> str:
     """The path of the manifest part of these shards, both included; most parts are of one shard."""
     shards = f"{first:06d}" if first == last else f"{first:06d}-{last:06d}"
     return f"{MANIFEST}/{shards}.parquet"
+
+
+def id_bucket(index: IdIndex, bucket: int) -> str:
+    """The path of one bucket of an index of ids."""
+    return f"{IDS}/{index.name}/{bucket}"
 
 
 def codec_array(name: str, array: CodecArray) -> str:

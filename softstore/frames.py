@@ -1,12 +1,12 @@
 """Frames at rest: tracks on one frame axis plus a manifest, read from any storage.
 
 Both soft-target stores and corpora are this. A span of frames costs one range request per track; shard
-indexes are fetched once and kept; everything read is checked against its crc32c.
+indexes are kept once they were fetched; everything read is checked against its crc32c.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import cached_property
@@ -18,17 +18,24 @@ from numpy.typing import NDArray
 from softstore.codecs import TrackSpec
 from softstore.errors import CorruptDataError, NotFoundError
 from softstore.format import shard_object
-from softstore.manifest import Manifest, ShardObject
-from softstore.parts import read_attributes, read_manifest
+from softstore.lookup import Lookup
+from softstore.manifest import Manifest, Piece, ShardObject
+from softstore.parts import iter_whole, read_attributes, read_manifest
+from softstore.recent import Recent
 from softstore.remote_objects import RemoteObjects
 from softstore.sharding import ShardIndex, index_bytes
 from softstore.storage import Storage
 
 _REMOTE_THREADS = 4
+_INDEXES = 16_384
+"""Shard indexes kept: 16 bytes a chunk, 32 MiB of shards of the usual size."""
 
 
 class Frames:
     """Everything below one URL, as published when it was opened.
+
+    Nothing but the root is read at first. Of a store with an index of ids, the manifest is read only if all
+    of it is asked for; of others, when anything of it is.
 
     Threads may share one. It travels to another process without what it has cached,
     and is as safe after a fork as its storage.
@@ -38,18 +45,17 @@ class Frames:
         self.storage = storage
         self.attributes = read_attributes(storage)
         self._objects: Mapping[str, ShardObject] | None = None
-        # 16 bytes a chunk: 2 KiB per shard and track of the usual size, for as long as this is open.
-        self._indexes: dict[str, ShardIndex] = {}
+        self._indexes: Recent[str, ShardIndex] = Recent(_INDEXES)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("storage", "attributes", "_objects")
-        return {name: self.__dict__[name] for name in kept} | {"_indexes": {}}
+        kept = ("storage", "attributes", "_objects", "_indexes")
+        return {name: self.__dict__[name] for name in kept}
 
     def only(self, objects: Mapping[str, ShardObject]) -> Frames:
         """The same frames for one who knows these objects already, and never asks the manifest."""
         known = copy(self)
         known._objects = objects
-        known._indexes = {}
+        known._indexes = Recent(_INDEXES)
         return known
 
     @cached_property
@@ -60,6 +66,31 @@ class Frames:
             CorruptDataError: a part is damaged, or one that a finished run had published is gone.
         """
         return read_manifest(self.storage, self.attributes)
+
+    @property
+    def lookup(self) -> Manifest | Lookup:
+        """What finds single utterances: the manifest if it is at hand or there is no index of ids."""
+        if self.attributes.id_index is None or "manifest" in self.__dict__:
+            return self.manifest
+        return self._lookup
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(self.storage, self.attributes)
+
+    def pieces(self, columns: Sequence[str]) -> Iterator[Piece]:
+        """All of the manifest a piece at a time, from memory if it is there.
+
+        Args:
+            columns: at least these, where there are any such.
+
+        Raises:
+            CorruptDataError: as `manifest`.
+        """
+        if "manifest" in self.__dict__:
+            yield self.manifest.piece
+        else:
+            yield from map(Piece.of, iter_whole(self.storage, self.attributes, columns))
 
     @property
     def read_threads(self) -> int:
@@ -95,8 +126,8 @@ class Frames:
         chunk_shape = (chunk_frames,) if chunk_width is None else (chunk_frames, chunk_width)
         shard, row = divmod(first_frame, spec.shard_rows(self.attributes.shard_frames))
         first, last = row // chunk_frames, (row + num_frames - 1) // chunk_frames
-        index = self._index(shard_object(track, spec, shard), spec)
-        data = self._bytes(index.name, *index.span(first, last))
+        index = self._index(track, spec, shard)
+        data = self._bytes(shard, index.name, *index.span(first, last))
         rows = index.decode(data, first, last, chunk_shape, dtype)
         start = row - first * chunk_frames
         return rows[start : start + num_frames]
@@ -115,25 +146,26 @@ class Frames:
             reads = {track: pool.submit(self.read, track, first_frame, num_frames) for track in tracks}
             return {track: read.result() for track, read in reads.items()}
 
-    def _index(self, name: str, spec: TrackSpec) -> ShardIndex:
-        index = self._indexes.get(name)
-        if index is None:
-            # Threads that come at the same time each fetch it: rare, and cheaper than to make all wait.
+    def _index(self, track: str, spec: TrackSpec, shard: int) -> ShardIndex:
+        name = shard_object(track, spec, shard)
+
+        def read() -> ShardIndex:
             columns = spec.width // spec.chunk_width if spec.width and spec.chunk_width else 1
             shard_rows = spec.shard_rows(self.attributes.shard_frames)
             length = index_bytes(shard_rows, self.attributes.chunk_frames, columns)
-            data = self._bytes(name, self._size(name) - length, length)
-            self._indexes[name] = index = ShardIndex.parse(data, name, columns)
-        return index
+            data = self._bytes(shard, name, self._size(shard, name) - length, length)
+            return ShardIndex.parse(data, name, columns)
 
-    def _size(self, name: str) -> int:
-        objects = self.manifest.objects if self._objects is None else self._objects
+        return self._indexes.get(name, read)
+
+    def _size(self, shard: int, name: str) -> int:
+        objects = self.lookup.objects_of(shard) if self._objects is None else self._objects
         entry = objects.get(name)
         if entry is None:
             raise CorruptDataError(f"No manifest part of {self.storage.url} lists {name}.")
         return entry.size
 
-    def _bytes(self, name: str, start: int, length: int) -> memoryview:
+    def _bytes(self, shard: int, name: str, start: int, length: int) -> memoryview:
         try:
             data = self.storage.get_range(name, start, length)
         except NotFoundError as error:
@@ -143,6 +175,6 @@ class Frames:
         if len(data) != length:
             raise CorruptDataError(
                 f"{name} in {self.storage.url} is truncated to {self.storage.size(name)} bytes where its "
-                f"manifest part says {self._size(name)}."
+                f"manifest part says {self._size(shard, name)}."
             )
         return data

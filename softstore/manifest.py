@@ -16,7 +16,7 @@ import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -106,6 +106,49 @@ def join(parts: Sequence[pa.Table]) -> pa.Table:
         raise CorruptDataError(f"The manifest parts do not fit together: {_brief(error)}") from error
 
 
+class Piece(NamedTuple):
+    """Some whole shards of a manifest, cut in two.
+
+    Attributes:
+        utterances: one row each, without the columns of whole shards.
+        shards: one row each, with nothing but those columns.
+    """
+
+    utterances: pa.Table
+    shards: pa.Table
+
+    @classmethod
+    def of(cls, part: pa.Table) -> Piece:
+        """From a manifest part, or from some of its columns, ``objects`` among them if any of a shard is."""
+        of_a_shard = [name for name in OF_A_SHARD if name in part.column_names]
+        utterances = part.drop_columns(of_a_shard)
+        if not of_a_shard:
+            return cls(utterances, part.select([]))
+        return cls(utterances, part.select(of_a_shard).filter(pc.is_valid(part[of_a_shard[0]])))
+
+
+def shard_objects(column: pa.ChunkedArray) -> dict[str, ShardObject]:
+    """What some rows of ``objects`` list, by path."""
+    found = pc.list_flatten(_one_chunk(column))
+    columns = (found.field(name).to_pylist() for name in ("path", "size", "sha256"))
+    return {path: ShardObject(size, checksum) for path, size, checksum in zip(*columns, strict=True)}
+
+
+def histogram_of(column: pa.ChunkedArray, temperature: float) -> list[int]:
+    """What some rows of ``kl_histogram`` say of one temperature, summed up."""
+    found = pc.list_flatten(_one_chunk(column))
+    counts = found.field("frames").filter(pc.equal(found.field("temperature"), temperature))
+    by_shard = counts.flatten().to_numpy().astype(np.int64).reshape(max(len(counts), 1), -1)
+    return [int(frames) for frames in by_shard.sum(axis=0)]
+
+
+def twice(utterance_id: str) -> CorruptDataError:
+    """The error of a manifest with two rows for one utterance."""
+    return CorruptDataError(
+        f"The manifest lists utterance {utterance_id!r} twice: generate into a new store."
+    )
+
+
 _BLOCK = 64
 """Sorted ids that are compared one by one, after a look at the first of each block."""
 
@@ -122,9 +165,9 @@ class Manifest:
     """
 
     def __init__(self, parts: Sequence[pa.Table]) -> None:
-        joined = join(parts)
-        self.table = joined.drop_columns(list(OF_A_SHARD)).combine_chunks()
-        self._shards = joined.select(list(OF_A_SHARD)).filter(pc.is_valid(joined["objects"])).combine_chunks()
+        joined = Piece.of(join(parts))
+        self.table = joined.utterances.combine_chunks()
+        self._shards = joined.shards.combine_chunks()
         self.shards: list[int] = np.unique(self.table["shard"].to_numpy()).tolist()
         # Sorted, ids are both checked and found without a Python object for each of a million utterances; as
         # large strings they are in one piece, however long. Arrow sorts UTF-8 as Python sorts text.
@@ -133,12 +176,9 @@ class Manifest:
         self._sorted = ids.take(order)
         self._order = order.to_numpy().astype(np.uint32)
         self._fences: list[str] = self._sorted.take(pa.array(np.arange(0, len(ids), _BLOCK))).to_pylist()
-        twice = pc.index(pc.equal(self._sorted[1:], self._sorted[:-1]), True).as_py()
-        if twice >= 0:
-            raise CorruptDataError(
-                f"The manifest lists utterance {self._sorted[twice].as_py()!r} twice: "
-                "generate into a new store."
-            )
+        place = pc.index(pc.equal(self._sorted[1:], self._sorted[:-1]), True).as_py()
+        if place >= 0:
+            raise twice(self._sorted[place].as_py())
 
     def __len__(self) -> int:
         return len(self.table)
@@ -154,9 +194,18 @@ class Manifest:
     @cached_property
     def objects(self) -> dict[str, ShardObject]:
         """The objects of all shards by path."""
-        found = pc.list_flatten(_one_chunk(self._shards["objects"]))
-        columns = (found.field(name).to_pylist() for name in ("path", "size", "sha256"))
-        return {path: ShardObject(size, checksum) for path, size, checksum in zip(*columns, strict=True)}
+        return shard_objects(self._shards["objects"])
+
+    def objects_of(self, shard: int) -> dict[str, ShardObject]:
+        """The objects of one shard by path; none of a shard that is not published."""
+        place = bisect.bisect_left(self.shards, shard)
+        found = self.shards[place : place + 1] == [shard]
+        return shard_objects(self._shards["objects"].slice(place, 1)) if found else {}
+
+    @property
+    def piece(self) -> Piece:
+        """All of it, for those who can do with pieces."""
+        return Piece(self.table, self._shards)
 
     def row(self, utterance_id: str) -> dict[str, Any]:
         """One utterance's columns; KeyError if it is not there."""
@@ -191,10 +240,7 @@ class Manifest:
 
     def kl_histogram(self, temperature: float) -> list[int]:
         """Frames per bin of `softstore.certificate.KL_BINS` at one certificate temperature."""
-        found = pc.list_flatten(_one_chunk(self._shards["kl_histogram"]))
-        counts = found.field("frames").filter(pc.equal(found.field("temperature"), temperature))
-        by_shard = counts.flatten().to_numpy().astype(np.int64).reshape(max(len(counts), 1), -1)
-        return [int(frames) for frames in by_shard.sum(axis=0)]
+        return histogram_of(self._shards["kl_histogram"], temperature)
 
     def _find(self, utterance_id: object) -> int | None:
         if not isinstance(utterance_id, str):

@@ -7,19 +7,22 @@ listed, so that a plain HTTP server will do.
 
 from __future__ import annotations
 
+import bisect
 import io
 import re
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from softstore.errors import CorruptDataError, NotAStoreError, NotFoundError
 from softstore.format import MANIFEST, ROOT_METADATA, Attributes, manifest_part
 from softstore.manifest import OF_A_SHARD, PLACEMENT, Manifest
 from softstore.metadata import parse_root
+from softstore.reading_ahead import read_ahead
 from softstore.sharding import crc32c
 from softstore.storage import Storage
 
@@ -60,40 +63,91 @@ def read_manifest(storage: Storage, attributes: Attributes) -> Manifest:
     Raises:
         CorruptDataError: a part is damaged, or one that a finished run had published is gone.
     """
-    manifest = Manifest(read_parts(storage, attributes))
+    return Manifest(list(iter_whole(storage, attributes)))
+
+
+def iter_whole(
+    storage: Storage, attributes: Attributes, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """As `iter_parts`, of a store that must have all shards that a finished run left.
+
+    Raises:
+        CorruptDataError: a part is damaged, or one that a finished run had published is gone.
+    """
     complete = attributes.complete.shards if attributes.complete else 0
-    lost = sorted(set(range(complete)).difference(manifest.shards))
-    if lost:
+    expected = 0
+    for span, part in _iter_spans(storage, attributes, columns):
+        if expected < min(span[0], complete):
+            break
+        expected = span[1] + 1
+        yield part
+    if expected < complete:
         raise CorruptDataError(
-            f"{manifest_part(lost[0], lost[0])} is missing in {storage.url}, which was complete with "
+            f"{manifest_part(expected, expected)} is missing in {storage.url}, which was complete with "
             f"{complete} shards: `softstore verify` says what can be done."
         )
-    return manifest
 
 
-def read_parts(storage: Storage, attributes: Attributes) -> list[pa.Table]:
+def iter_parts(
+    storage: Storage,
+    attributes: Attributes,
+    columns: Sequence[str] | None = None,
+    known: Sequence[Span] = (),
+) -> Iterator[pa.Table]:
     """The parts that are published, in shard order; shards that nobody has written yet are left out.
+
+    The next few are read ahead. Others may compact or extend the store meanwhile: every shard that was there
+    before comes exactly once, later ones may.
+
+    Args:
+        columns: only these, of each part those that it has; None: all.
+        known: runs of shards; a part of which these hold all shards is left out.
 
     Raises:
         CorruptDataError: a part is damaged, or a compacted one is gone.
     """
-    for _ in range(_LOOKS):
-        spans = part_spans(attributes.compacted, attributes.shards)
-        with ThreadPoolExecutor(_REQUESTS) as pool:
-            found = list(pool.map(lambda span: read_part(storage, span), spans))
-        gone = [span for span, part in zip(spans, found, strict=True) if part is None]
-        # What was there a moment ago may have been merged: only the root tells.
-        latest = read_attributes(storage) if gone else attributes
-        if latest.compacted == attributes.compacted:
-            break
+    return (part for _, part in _iter_spans(storage, attributes, columns, known))
+
+
+def _iter_spans(
+    storage: Storage, attributes: Attributes, columns: Sequence[str] | None, known: Sequence[Span] = ()
+) -> Iterator[tuple[Span, pa.Table]]:
+    """Parts with the shards that come with them: of a merged part, perhaps not the first ones."""
+
+    def read(span: Span) -> tuple[Span, pa.Table | None, float]:
+        return span, _read_some(storage, span, columns), time.monotonic()
+
+    begin, looks, looked = 0, 0, 0.0
+    while True:
+        spans = [
+            span
+            for span in part_spans(attributes.compacted, attributes.shards)
+            if span[1] >= begin and not holds(known, span)
+        ]
+        latest = attributes
+        with closing(read_ahead(read, spans, _REQUESTS, 2 * _REQUESTS)) as parts:
+            for span, part, asked in parts:
+                if part is None:
+                    # What was there a moment ago may have been merged: only the root tells.
+                    if asked > looked:
+                        looked = time.monotonic()
+                        latest = read_attributes(storage)
+                    if latest.compacted != attributes.compacted and looks < _LOOKS:
+                        looks += 1
+                        break
+                    if span in attributes.compacted:
+                        raise CorruptDataError(
+                            f"{manifest_part(*span)} is missing in {storage.url}, although {ROOT_METADATA} "
+                            "lists it: `softstore verify` says what can be done."
+                        )
+                    continue
+                if span[0] < begin:
+                    part = part.filter(pc.greater_equal(part["shard"], begin))
+                yield (max(begin, span[0]), span[1]), _select(part, columns)
+                begin, looks = span[1] + 1, 0
+            else:
+                return
         attributes = latest
-    lost = [span for span in gone if span in attributes.compacted]
-    if lost:
-        raise CorruptDataError(
-            f"{manifest_part(*lost[0])} is missing in {storage.url}, although {ROOT_METADATA} lists it: "
-            "`softstore verify` says what can be done."
-        )
-    return [part for part in found if part is not None]
 
 
 def part_spans(compacted: Sequence[Span], shards: int) -> list[Span]:
@@ -104,6 +158,18 @@ def part_spans(compacted: Sequence[Span], shards: int) -> list[Span]:
         spans += [(single, single) for single in range(shard, first)] + [(first, last)]
         shard = last + 1
     return spans + [(single, single) for single in range(shard, shards)]
+
+
+def holds(spans: Sequence[Span], span: Span) -> bool:
+    """Whether one of these, which are in order, has all shards of ``span``."""
+    place = bisect.bisect_right(spans, span[0], key=lambda known: known[0])
+    return place > 0 and span[1] <= spans[place - 1][1]
+
+
+def part_of_shard(compacted: Sequence[Span], shard: int) -> Span:
+    """The shards of the part that has this one, if it is published."""
+    place = bisect.bisect_right(compacted, shard, key=lambda span: span[0])
+    return compacted[place - 1] if holds(compacted, (shard, shard)) else (shard, shard)
 
 
 def list_parts(attributes: Attributes, merged: Sequence[Span]) -> Attributes:
@@ -124,35 +190,53 @@ def part_of_path(path: str) -> Span | None:
     return span if span and span[0] <= span[1] and manifest_part(*span) == path else None
 
 
-def read_part(storage: Storage, span: Span) -> pa.Table | None:
+def read_part(storage: Storage, span: Span, columns: Sequence[str] | None = None) -> pa.Table | None:
     """The part of these shards; None if there is none.
+
+    Args:
+        columns: only these, those that it has; None: all.
 
     Raises:
         CorruptDataError: it is damaged, or holds other shards.
     """
+    part = _read_some(storage, span, columns)
+    return None if part is None else _select(part, columns)
+
+
+def _read_some(storage: Storage, span: Span, columns: Sequence[str] | None) -> pa.Table | None:
+    """At least the columns asked for, and which shard each row is of."""
     name = manifest_part(*span)
     try:
         data = storage.get(name)
     except NotFoundError:
         return None
-    table = part_from_bytes(data, name)
-    shards = np.unique(table["shard"].to_numpy()).tolist()
+    table = part_from_bytes(data, name, None if columns is None else ["shard", *columns])
+    shards = sorted(set(table["shard"].to_numpy().tolist()))
     if shards != list(range(span[0], span[1] + 1)):
         raise CorruptDataError(f"{name} in {storage.url} does not hold the shards of its name.")
     return table
 
 
+def _select(part: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+    return part if columns is None else part.select([name for name in columns if name in part.column_names])
+
+
 def part_to_bytes(table: pa.Table) -> bytes:
     """A part as it is stored: Parquet with a checksum before its footer."""
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    # Dictionaries of numbers, ids and texts, most of which differ, would only be in the way.
+    repeating = ["speaker", "split"]
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, use_dictionary=repeating)
     data = sink.getvalue()
     footer = _footer(data)
     return data[:footer] + _MAGIC + crc32c(data).to_bytes(4, "little") + data[footer:]
 
 
-def part_from_bytes(data: bytes, name: str) -> pa.Table:
+def part_from_bytes(data: bytes, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a part.
+
+    Args:
+        columns: only these, those that it has; None: all. The checksum is over all.
 
     Raises:
         CorruptDataError: the bytes are not a manifest part, do not match their checksum, or softstore's own
@@ -161,15 +245,16 @@ def part_from_bytes(data: bytes, name: str) -> pa.Table:
     footer = _footer(data)
     begin = footer - _CHECKSUM_BYTES
     checksum = data[max(begin, 0) : footer]
-    rest = data[: max(begin, 0)] + data[footer:]
-    if checksum != _MAGIC + crc32c(rest).to_bytes(4, "little"):
+    if checksum != _MAGIC + crc32c(data[footer:], crc32c(data[: max(begin, 0)])).to_bytes(4, "little"):
         raise CorruptDataError(f"{name} is damaged: its bytes do not match their checksum.")
     try:
-        table = pq.read_table(io.BytesIO(data)).replace_schema_metadata(None)
+        # Most parts are small: what pyarrow does for large files would take longer than to read them.
+        file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+        _check_columns(file.schema_arrow, name)
+        table = file.read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise CorruptDataError(f"{name} is damaged: {str(error).partition(chr(10))[0]}") from error
-    _check_columns(table.schema, name)
-    return table
+    return table.replace_schema_metadata(None)
 
 
 def _check_columns(schema: pa.Schema, name: str) -> None:

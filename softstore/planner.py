@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from softstore.errors import InvalidInputError
 
@@ -18,49 +22,65 @@ class ShardPlan:
     frames: int
 
 
+def plan_shards(
+    lengths: Iterable[tuple[str, int]], shard_frames: int, block_frames: int = 1
+) -> list[ShardPlan]:
+    """Pack whole utterances into shards 0, 1, … in the order given.
+
+    Args:
+        lengths: (utterance id, number of frames), each id once.
+        shard_frames, block_frames: as for `pack`.
+
+    Raises:
+        InvalidInputError: an utterance without frames, longer than a shard, or there twice.
+    """
+    named = list(lengths)
+    counted = Counter(utterance_id for utterance_id, _ in named)
+    if twice := next((utterance_id for utterance_id, times in counted.items() if times > 1), None):
+        raise InvalidInputError(f"Utterance {twice!r} is there twice: give each its own id.")
+    frames = np.array([frames for _, frames in named], np.int64)
+    bounds = pack(frames, shard_frames, block_frames, lambda row: named[row][0]).tolist()
+    return [
+        ShardPlan(shard, [name for name, _ in named[first:last]], int(frames[first:last].sum()))
+        for shard, (first, last) in enumerate(pairwise(bounds))
+    ]
+
+
 def padded_frames(frames: int, block_frames: int) -> int:
     """Rows that an utterance of so many frames occupies: the next multiple of ``block_frames``."""
     return -(-frames // block_frames) * block_frames
 
 
-def plan_shards(
-    lengths: Iterable[tuple[str, int]],
-    shard_frames: int,
-    taken: Collection[int] = (),
-    block_frames: int = 1,
-) -> list[ShardPlan]:
-    """Pack whole utterances into shards in the order given, giving each the lowest free shard number.
+def pack(
+    frames: NDArray[np.integer], shard_frames: int, block_frames: int, name: Callable[[int], str]
+) -> NDArray[np.int64]:
+    """Cut utterances, in the order given, into as few groups as fit a shard each.
 
     Args:
-        lengths: (utterance id, number of frames) of what is still to be written.
+        frames: of each utterance, (utterances,).
         shard_frames: room in one shard.
-        taken: shards that are published already.
         block_frames: an utterance occupies a whole multiple of this (`padded_frames`).
+        name: the id of an utterance by its number, for error messages.
+
+    Returns:
+        Where each group begins, and where the last one ends: (groups + 1,), int64.
 
     Raises:
-        InvalidInputError: an utterance without frames, longer than a shard, or there twice.
+        InvalidInputError: an utterance without frames, or longer than a shard.
     """
-    packed: list[tuple[list[str], int]] = []
-    room = 0
-    seen: set[str] = set()
-    for utterance_id, frames in lengths:
-        if utterance_id in seen:
-            raise InvalidInputError(f"Utterance {utterance_id!r} is there twice: give each its own id.")
-        seen.add(utterance_id)
-        if frames < 1:
-            raise InvalidInputError(f"Utterance {utterance_id!r} has no frames: leave it out of the corpus.")
-        occupied = padded_frames(frames, block_frames)
-        if occupied > shard_frames:
-            raise InvalidInputError(
-                f"Utterance {utterance_id!r} has {frames} frames, a shard has room for {shard_frames}: "
-                "cut it, or make the store with larger shards (--shard-frames)."
-            )
-        if occupied > room:
-            packed.append(([], 0))
-            room = shard_frames
-        room -= occupied
-        utterance_ids, filled = packed[-1]
-        utterance_ids.append(utterance_id)
-        packed[-1] = utterance_ids, filled + frames
-    free = (number for number in itertools.count() if number not in taken)
-    return [ShardPlan(shard, *contents) for shard, contents in zip(free, packed, strict=False)]
+    occupied = -(-frames.astype(np.int64) // block_frames) * block_frames
+    if len(empty := np.flatnonzero(frames < 1)):
+        raise InvalidInputError(
+            f"Utterance {name(int(empty[0]))!r} has no frames: leave it out of the corpus."
+        )
+    if len(long := np.flatnonzero(occupied > shard_frames)):
+        raise InvalidInputError(
+            f"Utterance {name(int(long[0]))!r} has {frames[long[0]]} frames, a shard has room for "
+            f"{shard_frames}: cut it, or make the store with larger shards (--shard-frames)."
+        )
+    ends = np.cumsum(occupied)
+    bounds, before = [0], 0
+    while bounds[-1] < len(frames):
+        bounds.append(int(np.searchsorted(ends, before + shard_frames, side="right")))
+        before = int(ends[bounds[-1] - 1])
+    return np.array(bounds, np.int64)

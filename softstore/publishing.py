@@ -39,19 +39,7 @@ def open_or_create(
             return create(storage, wanted, codec_arrays)
         except ConflictError as error:
             found = _begun_meanwhile(storage, error)
-    if found.kind != "soft_targets":
-        raise NotAStoreError(f"{storage.url} is a corpus: choose another place for the soft targets.")
-    stored, now = _identity(found), _identity(wanted)
-    differing = [
-        f"{name} (stored {_brief(stored[name])}, now {_brief(now[name])})"
-        for name in stored
-        if stored[name] != now[name]
-    ]
-    if differing:
-        raise ConflictError(
-            f"{storage.url} was made with another {', another '.join(differing)}: "
-            "choose another place, or use what it was made with."
-        )
+    check_belongs(found, wanted, storage.url)
     stored_arrays = read_codec_arrays(storage, found)
     if not all(np.array_equal(stored_arrays[name], array) for name, array in codec_arrays.items()):
         raise ConflictError(
@@ -62,6 +50,28 @@ def open_or_create(
         # The source has grown, and its certificate has changed.
         found = update_attributes(storage, {"recoded_from": wanted.recoded_from})
     return Writer(storage, found)
+
+
+def check_belongs(found: Attributes, wanted: Attributes, url: str) -> None:
+    """Check that what has these attributes may be added to the store that was found.
+
+    Raises:
+        ConflictError: the store was made by another teacher, codec or corpus, or recoded from another.
+        NotAStoreError: it is a corpus.
+    """
+    if found.kind != "soft_targets":
+        raise NotAStoreError(f"{url} is a corpus: choose another place for the soft targets.")
+    stored, now = _identity(found), _identity(wanted)
+    differing = [
+        f"{name} (stored {_brief(stored[name])}, now {_brief(now[name])})"
+        for name in stored
+        if stored[name] != now[name]
+    ]
+    if differing:
+        raise ConflictError(
+            f"{url} was made with another {', another '.join(differing)}: "
+            "choose another place, or use what it was made with."
+        )
 
 
 def _begun_meanwhile(storage: Storage, error: ConflictError) -> Attributes:
@@ -105,8 +115,8 @@ def with_codec(attributes: Attributes, codec: Codec) -> Attributes:
     )
 
 
-def publish(writer: Writer, shard: int, utterances: Sequence[EncodedUtterance]) -> bool:
-    """Write and publish one shard; False if somebody else had published it already."""
+def publish(writer: Writer, shard: int, utterances: Sequence[EncodedUtterance]) -> int:
+    """Write and publish one shard; returns its bytes, 0 if it was published by somebody else."""
     tracks = {
         track: np.concatenate([utterance.tracks[track] for utterance in utterances])
         for track in writer.attributes.tracks

@@ -11,6 +11,7 @@ known at several temperatures, and only what decodes at T = 1, the tail spread e
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +20,10 @@ from torch import Tensor
 from softstore.codecs import Codec, FittedToSample
 from softstore.encoding import LOWEST_LOG_POSTERIOR
 from softstore.errors import ConflictError, CorruptDataError, InvalidInputError
-from softstore.filling import Progress, Summary, fill
+from softstore.filling import Summary, fill
 from softstore.format import TARGETS, Attributes, Divergence, Generation
+from softstore.progress import Progress, silent
+from softstore.provenance import new_run
 from softstore.publishing import CREATED_BY, check_chunks
 from softstore.softening import CERTIFICATE_TEMPERATURES
 from softstore.storage import Storage
@@ -35,7 +38,8 @@ def recode(
     *,
     shard_frames: int | None = None,
     chunk_frames: int | None = None,
-    progress: Progress = lambda done, total: None,
+    command: Sequence[str] = ("softstore.recode",),
+    progress: Progress = silent,
 ) -> Summary:
     """Store every utterance of the source that the new store does not have yet, in another way.
 
@@ -45,6 +49,7 @@ def recode(
     Args:
         codec: as for `softstore.generate.generate`; fitted to a sample of what the source decodes to.
         shard_frames, chunk_frames: of a new store; None: the source's.
+        command: what is recorded as having asked for this.
 
     Raises:
         ConflictError: the source is unfinished, or the store there was made otherwise.
@@ -56,7 +61,14 @@ def recode(
             f"{storage.url} lies in the store that is to be recoded: choose another place."
         )
     wanted = recoded_attributes(source, shard_frames, chunk_frames)
-    return fill(_Decoded(source), storage, codec, wanted, progress)
+    run = new_run(
+        command=command,
+        teacher=wanted.teacher.fingerprint if wanted.teacher else "",
+        features=wanted.features,
+        device="cpu",
+        workers=0,
+    )
+    return fill(_Decoded(source), storage, codec, wanted, run=run, progress=progress)
 
 
 def recoded_attributes(source: Store, shard_frames: int | None, chunk_frames: int | None) -> Attributes:
@@ -68,7 +80,7 @@ def recoded_attributes(source: Store, shard_frames: int | None, chunk_frames: in
         InvalidInputError: shards are not whole chunks.
     """
     theirs = source.attributes
-    if theirs.complete is None or len(source.manifest.shards) < theirs.shards:
+    if not theirs.is_finished(len(source.manifest.shards)):
         raise ConflictError(f"{source.url} is unfinished: run the command that makes it again first.")
     shard_frames = shard_frames or theirs.shard_frames
     chunk_frames = chunk_frames or theirs.chunk_frames
@@ -98,6 +110,10 @@ class _Decoded:
     """What a store decodes to: `softstore.posteriors.Posteriors`."""
 
     collection: Store
+    batch_frames: int = 1
+
+    def log_posteriors_of(self, utterances: Sequence[StoredUtterance]) -> list[Tensor]:
+        return [self.log_posteriors(utterance) for utterance in utterances]
 
     def log_posteriors(self, utterance: StoredUtterance) -> Tensor:
         """log p at T = 1, normalised: shape (frames, classes), float32.

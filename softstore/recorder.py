@@ -147,7 +147,7 @@ class Recorder:
         if self._waiting:
             self._publish()
         if self._writer is not None:
-            self._writer.finish(Frames(self._storage).manifest)
+            self._writer.finish()
         self._closed = True
 
     def __enter__(self) -> Self:

@@ -1,9 +1,9 @@
 """Put right what `softstore.verify` found; no other shard is touched, whenever a repair is stopped.
 
 A shard of a store that is damaged anywhere goes as a whole, with what of it was sound, to be made again by
-whatever made the store. It is re-opened: first the root says that it need not be there any more (and
-asks for manifest parts without it), then its part is deleted, then its objects. Stopped in between, it is
-either still published, and found again, or its leftovers are orphans.
+whatever made the store. It is re-opened: first the root says that it need not be there any more (and asks
+for manifest parts without it, and for no index of its ids), then its part is deleted, then its objects.
+Stopped in between, it is either still published, and found again, or its leftovers are orphans.
 """
 
 from __future__ import annotations
@@ -19,9 +19,17 @@ from softstore.checks.manifest import check_parts
 from softstore.checks.orphans import find_orphans
 from softstore.checks.report import FaultKind, Report
 from softstore.errors import CorruptDataError, StorageError
-from softstore.format import ROOT_METADATA, Attributes, Complete, manifest_part, shard_object
+from softstore.format import ROOT_METADATA, Attributes, Complete, IdIndex, manifest_part, shard_object
 from softstore.metadata import metadata_objects
-from softstore.parts import Span, list_parts, part_spans, part_to_bytes, read_attributes, read_part
+from softstore.parts import (
+    Span,
+    holds,
+    list_parts,
+    part_spans,
+    part_to_bytes,
+    read_attributes,
+    read_part,
+)
 from softstore.storage import Storage
 from softstore.writer import update_attributes
 
@@ -37,6 +45,9 @@ def repair(storage: Storage, report: Report) -> None:
     if report.attributes is None:
         return
     _rewrite_metadata(storage, report)
+    if any(fault.kind == FaultKind.INDEX for fault in report.faults):
+        update_attributes(storage, {"id_index": None})
+        report.repaired.append("Dropped the index of ids: `softstore compact` makes it again.")
     if report.reopen:
         _reopen(storage, report)
     _sweep(storage, report)
@@ -68,8 +79,7 @@ def _reopen(storage: Storage, report: Report) -> None:
             # What a compaction left that was stopped would come back to life.
             storage.delete(manifest_part(shard, shard))
     compacted.sort()
-    changes = {"compacted": compacted, "complete": _remaining(storage, attributes, compacted, lost)}
-    update_attributes(storage, changes)
+    update_attributes(storage, {"compacted": compacted, **_remaining(storage, attributes, compacted, lost)})
     for span in [*broken, *((shard, shard) for shard in sorted(lost))]:
         storage.delete(manifest_part(*span))
     for shard in sorted(lost):
@@ -109,17 +119,22 @@ def _split(storage: Storage, span: Span, rest: list[Span]) -> None:
 
 def _remaining(
     storage: Storage, attributes: Attributes, compacted: list[Span], lost: set[int]
-) -> Complete | None:
-    """What a finished run is said to have left, without the lost shards."""
-    if attributes.complete is None:
-        return None
-    utterances = frames = 0
+) -> dict[str, Complete | IdIndex | None]:
+    """What a finished run is said to have left, and the ids to be indexed, without the lost shards."""
+    complete, index = attributes.complete, attributes.id_index
+    covered = [run for span in index.shards for run in _without(span, lost)] if index else []
+    utterances = frames = indexed = 0
     for span in part_spans(compacted, attributes.shards):
-        table = None if span[0] in lost else read_part(storage, span)
+        table = None if span[0] in lost else read_part(storage, span, ("shard", "num_frames"))
         if table is not None:
             utterances += len(table)
             frames += int(np.sum(table["num_frames"].to_numpy(), dtype=np.int64))
-    return Complete(shards=min(attributes.complete.shards, *lost), utterances=utterances, frames=frames)
+            indexed += sum(holds(covered, (shard, shard)) for shard in table["shard"].to_pylist())
+    return {
+        "complete": complete
+        and Complete(shards=min(complete.shards, *lost), utterances=utterances, frames=frames),
+        "id_index": index and index.model_copy(update={"shards": covered, "utterances": indexed}),
+    }
 
 
 def _sweep(storage: Storage, report: Report) -> None:

@@ -5,12 +5,8 @@ A run costs one request per track for thousands of frames, and other threads rea
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,15 +15,10 @@ from numpy.typing import NDArray
 from softstore.errors import CorruptDataError
 from softstore.format import Attributes
 from softstore.frames import Frames
-
-T = TypeVar("T")
-R = TypeVar("R")
+from softstore.reading_ahead import read_ahead
 
 RUN_FRAMES = 4096
 """A run ends before it would grow longer than this."""
-
-RUNS_AHEAD = 8
-"""At most so many runs wait in memory to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +53,6 @@ def plan_runs(utterances: pa.Table, attributes: Attributes, run_frames: int = RU
             runs.append(Run(starts[begin], length, utterances.slice(begin, row - begin)))
             begin = row
     return runs
-
-
-def read_ahead(
-    function: Callable[[T], R], items: Iterable[T], threads: int, ahead: int = RUNS_AHEAD
-) -> Generator[R, None, None]:
-    """``map(function, items)`` by threads, up to ``ahead`` items before they are asked for.
-
-    It begins with one and looks twice as far each time, as operating systems do when they read ahead.
-    """
-    waiting = iter(items)
-    pending: deque[Future[R]] = deque()
-    depth = 1
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            while True:
-                pending.extend(pool.submit(function, item) for item in islice(waiting, depth - len(pending)))
-                if not pending:
-                    return
-                yield pending.popleft().result()
-                depth = min(2 * depth, ahead)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class HeldFrames:

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from softstore.codec_arrays import read_codec_arrays
 from softstore.codecs import Codec, FittedToSample, codec_from_config
 from softstore.codecs.transform.fidelity import SAMPLE_FRAMES
-from softstore.errors import ConflictError, NotAStoreError
+from softstore.errors import UNUSABLE, ConflictError, NotAStoreError
 from softstore.parts import read_attributes
 from softstore.posteriors import Posteriors
+from softstore.rows import Rows
 from softstore.storage import Storage
+from softstore.survey import Survey, survey
 from softstore.utterance import Utterance
 
 U = TypeVar("U", bound=Utterance)
 
 
-def take_sample(source: Posteriors[U], frames: int = SAMPLE_FRAMES) -> list[Tensor]:
+def take_sample(
+    source: Posteriors[U],
+    surveyed: Survey | None = None,
+    rows: Rows | None = None,
+    *,
+    frames: int = SAMPLE_FRAMES,
+    patient: bool = False,
+) -> list[Tensor]:
     """Normalised log p of utterances from all over the source, each (frames, classes), float32.
 
     The same ids in the same order give the same utterances, of ``frames`` or a little more together.
+
+    Args:
+        surveyed, rows: of the source, where they are at hand.
+        patient: pass over utterances whose posteriors cannot be used.
     """
-    ids = source.collection.manifest.table["utterance_id"].to_pylist()
+    held = source.collection.frames
+    surveyed = surveyed or survey(held.storage, held.attributes)
+    rows = rows or Rows(held, surveyed)
     sample: list[Tensor] = []
-    for number in np.random.default_rng(0).permutation(len(ids)):
+    for number in sampling_order(len(surveyed)):
         if sum(len(utterance) for utterance in sample) >= frames:
             break
-        sample.append(source.log_posteriors(source.collection[ids[number]]))
+        for utterance in source.collection.scan_rows(*rows.take(np.array([number]))):
+            with suppress(*UNUSABLE if patient else ()):
+                sample.append(source.log_posteriors(utterance).cpu())
     return sample
+
+
+def sampling_order(utterances: int) -> NDArray[np.int64]:
+    """In which order utterances are taken into samples, by their number: (utterances,), int64."""
+    return np.random.default_rng(0).permutation(utterances)
 
 
 def stored_codec(storage: Storage, asked: FittedToSample) -> Codec | None:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from softstore.certificate import StoreCertificate, store_certificate
 from softstore.codec_arrays import read_codec_arrays
 from softstore.codecs import codec_from_config
 from softstore.collection import Collection
@@ -14,6 +13,7 @@ from softstore.errors import FormatError, NotAStoreError
 from softstore.format import TARGETS
 from softstore.frames import Frames
 from softstore.storage import open_storage
+from softstore.store_certificate import StoreCertificate, store_certificate
 from softstore.utterance import StoredUtterance
 
 
@@ -36,7 +36,7 @@ class Store(Collection[StoredUtterance]):
 
     def certificate(self) -> StoreCertificate:
         """What decoding gives back, over all frames, from the published measurements."""
-        return store_certificate(self.manifest, self.attributes.certificate_temperatures)
+        return store_certificate(self.frames)
 
 
 def open_store(url: str | os.PathLike[str], *, token: str | None = None) -> Store:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from softstore.checks.index import check_index
 from softstore.checks.listing import check_listing
 from softstore.checks.manifest import check_parts, check_rows
 from softstore.checks.metadata import check_codec_arrays, check_metadata, check_senones
@@ -62,6 +63,7 @@ def verify(
     check_listing(storage, attributes, report)
     published = check_parts(storage, attributes, report, report.unlisted)
     check_rows(attributes, published, report)
+    check_index(storage, attributes, published, report)
     check_objects(
         storage, attributes, published, report, lambda done, total: progress("Reading", done, total)
     )

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from softstore import Corpus, Store
+from tests.s3 import s3_endpoint, s3_url
 from tests.samples import LENGTHS, make_corpus, make_store
+
+__all__ = ["s3_endpoint", "s3_url"]
 
 
 @pytest.fixture(scope="session")

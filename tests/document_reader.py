@@ -191,6 +191,20 @@ class DocumentReader:
         absent = dict.fromkeys(name for part in self.parts for name in part.column_names)
         return {row["utterance_id"]: absent | row for part in self.parts for row in part.to_pylist()}
 
+    def indexed(self, utterance_id: str) -> set[int] | None:
+        """Section 8: covered shards that may have this id; None: there is no index."""
+        index = self.attributes.get("id_index")
+        if index is None:
+            return None
+        checksum = crc32c(utterance_id.encode())
+        bucket = checksum * index["buckets"] // 2**32
+        data = (self.path / "manifest" / "ids" / index["name"] / str(bucket)).read_bytes()
+        assert int.from_bytes(data[-4:], "little") == crc32c(data[:-4])
+        entries = np.frombuffer(data[:-4], "<u8").tolist()
+        assert entries == sorted(entries)
+        shards = {entry % 2**32 for entry in entries if entry // 2**32 == checksum}
+        return {shard for shard in shards if any(a <= shard <= b for a, b in index["shards"])}
+
     @cached_property
     def codec_arrays(self) -> dict[str, Array]:
         """Section 7."""

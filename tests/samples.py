@@ -64,7 +64,7 @@ def make_corpus(path: str | Path, lengths: dict[str, int], seed: int = 0) -> Cor
         writer.write_shard(
             plan.shard, rows, {FEATURES: np.concatenate(features), LABELS: np.concatenate(labels)}
         )
-    writer.finish(Frames(storage).manifest)
+    writer.finish()
     return Corpus.open(path)
 
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from softstore import Corpus
 from softstore.codecs import TrackSpec
 from softstore.format import FEATURES, LABELS, Attributes
-from softstore.frames import Frames
 from softstore.planner import plan_shards
 from softstore.storage import open_storage
 from softstore.writer import create
@@ -66,5 +65,5 @@ def make_learnable_corpus(path: Path, change: Change = lambda utterance_id, feat
             labels.append(held.astype(np.uint16))
         tracks = {FEATURES: np.concatenate(features), LABELS: np.concatenate(labels)}
         writer.write_shard(plan.shard, rows, tracks)
-    writer.finish(Frames(storage).manifest)
+    writer.finish()
     return Corpus.open(path)

@@ -24,7 +24,8 @@ from softstore.codecs.unpacked import span
 from softstore.errors import CorruptDataError, InvalidInputError
 from softstore.format import FEATURES, LABELS, TARGETS, Attributes
 from softstore.frames import Frames
-from softstore.runs import HeldFrames, Run, plan_runs, read_ahead
+from softstore.reading_ahead import read_ahead
+from softstore.runs import HeldFrames, Run, plan_runs
 from softstore.storage import open_storage
 from softstore.utterance import StoredUtterance, Utterance
 

@@ -14,8 +14,9 @@ class FaultKind(StrEnum):
     """What is wrong; the values never change their meaning.
 
     ``root`` the root's attributes, ``metadata`` another ``zarr.json``, ``codec_array``, ``senones`` of a
-    corpus, ``part`` of the manifest, ``manifest`` rows that make no sense, ``object`` of a shard, ``labels``
-    beyond the classes, ``decoding`` of a sample, ``teacher`` whose posteriors are not what was certified.
+    corpus, ``part`` of the manifest, ``manifest`` rows that make no sense, ``index`` of ids, ``object`` of a
+    shard, ``labels`` beyond the classes, ``decoding`` of a sample, ``teacher`` whose posteriors are not what
+    was certified.
     """
 
     ROOT = "root"
@@ -24,6 +25,7 @@ class FaultKind(StrEnum):
     SENONES = "senones"
     PART = "part"
     MANIFEST = "manifest"
+    INDEX = "index"
     OBJECT = "object"
     LABELS = "labels"
     DECODING = "decoding"
@@ -150,6 +152,8 @@ class Report:
             return "Restore it from a copy: without it nothing else can be checked."
         if kind in (FaultKind.ROOT, FaultKind.METADATA):
             return "Repairing rewrites it."
+        if kind == FaultKind.INDEX:
+            return "Repairing drops the index; `softstore compact` makes it again."
         if not self._generated:
             return "Restore it from a copy, or make the corpus anew."
         if kind in _OF_A_SHARD and len(shards) == 1:

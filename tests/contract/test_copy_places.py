@@ -14,8 +14,8 @@ from softstore.errors import CorruptDataError, InvalidInputError, StorageError
 from softstore.frames import Frames
 from softstore.storage import Storage, open_storage
 from softstore.verify import verify
-from tests.contract.conftest import IMPATIENT
 from tests.faults import faulty_proxy
+from tests.s3 import IMPATIENT
 from tests.service import serving
 from tests.watched import contents
 from tests.web_server import web_server

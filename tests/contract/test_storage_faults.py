@@ -15,8 +15,8 @@ from softstore import open as open_store
 from softstore.errors import CorruptDataError, StorageError
 from softstore.frames import Frames
 from softstore.storage import Retries, Storage, open_storage
-from tests.contract.conftest import IMPATIENT
 from tests.faults import FaultyProxy, Kind, faulty_proxy
+from tests.s3 import IMPATIENT
 from tests.samples import make_store
 from tests.web_server import web_server
 

@@ -14,8 +14,8 @@ import pytest
 
 from softstore.errors import InvalidInputError, NotFoundError, SoftstoreError, StorageError
 from softstore.storage import Storage, open_storage
-from tests.contract.conftest import BUCKET, IMPATIENT
 from tests.faults import faulty_proxy
+from tests.s3 import BUCKET, IMPATIENT
 from tests.web_server import QuietHandler, serving, web_server
 
 TOKEN = "open-sesame"

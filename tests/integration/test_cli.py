@@ -15,7 +15,7 @@ from softstore.errors import MissingDependencyError, SoftstoreError
 from tests.samples import make_corpus, make_store
 
 COMMANDS = [
-    *("corpus", "teacher", "generate", "info", "show", "verify", "compact", "copy", "recode"),
+    *("corpus", "teacher", "plan", "generate", "info", "show", "verify", "compact", "copy", "recode"),
     *("serve", "train", "evaluate", "demo"),
 ]
 
@@ -52,6 +52,7 @@ def test_help_of_every_command_shows_an_example(command: str) -> None:
         (("copy", ".", "https://elsewhere/store"), "cannot be written"),
         (("recode", "nowhere", "elsewhere"), "There is no directory nowhere."),
         (("recode", ".", "elsewhere"), "is not a softstore store or corpus"),
+        (("plan", "nowhere", "--teacher", "."), "There is no directory nowhere."),
         (("generate", "nowhere", "--teacher", ".", "--store", "s"), "There is no directory nowhere."),
         (("train", "--store", "nowhere", "--out", "o"), "There is no directory nowhere."),
         (("evaluate", "--model", "nowhere", "--store", "nowhere"), "nowhere"),

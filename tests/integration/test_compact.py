@@ -46,7 +46,7 @@ def finished(url: str | Path, shards: int) -> Storage:
     storage = open_storage(url, writable=True)
     writer = create(storage, ATTRIBUTES)
     publish(writer, range(shards))
-    writer.finish(read_manifest(storage, writer.attributes))
+    writer.finish()
     return storage
 
 
@@ -87,7 +87,7 @@ def test_a_store_that_has_grown_is_compacted_further(tmp_path: Path) -> None:
     compact(storage)
     writer = Writer(storage, read_attributes(storage))
     publish(writer, range(4, 6))
-    writer.finish(read_manifest(storage, writer.attributes))
+    writer.finish()
     assert manifest(storage).shards == list(range(6))
     assert (compact(storage).before, parts(storage)) == (3, ["000000-000005"])
     assert len(manifest(storage)) == 6
@@ -111,15 +111,15 @@ def test_a_compacted_shard_is_not_written_again(tmp_path: Path) -> None:
     compact(storage)
     assert not stale.write_shard(1, [], {})
     stale.allocate(5)
-    stale.finish(read_manifest(storage, stale.attributes))
+    stale.finish()
     assert read_attributes(storage).compacted == [(0, 2)]
     assert len(manifest(storage)) == 3
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("max_shards", [None, 2])
+@pytest.mark.parametrize("max_shards", [64, 2])
 def test_killed_at_any_moment_nothing_is_lost_and_the_next_run_finishes(
-    tmp_path: Path, after: bool, max_shards: int | None
+    tmp_path: Path, after: bool, max_shards: int
 ) -> None:
     wanted, step = None, 0
     while True:
@@ -134,21 +134,25 @@ def test_killed_at_any_moment_nothing_is_lost_and_the_next_run_finishes(
             compact(storage, max_shards)
             assert manifest(storage).table.to_pylist() == wanted
             assert parts(storage) == (
-                ["000000-000001", "000002-000003", "000004"] if max_shards else ["000000-000004"]
+                ["000000-000001", "000002-000003", "000004"] if max_shards == 2 else ["000000-000004"]
             )
             assert compact(storage, max_shards).deleted == 0
         else:
             break
     # Each merged part, the root, and every part that was replaced.
-    assert step == (1 + 1 + 5 if max_shards is None else 2 + 1 + 4) + 1
+    assert step == (1 + 1 + 5 if max_shards == 64 else 2 + 1 + 4) + 1
 
 
-def test_a_store_of_many_shards_opens_with_a_root_and_a_part(tmp_path: Path) -> None:
+def test_a_store_of_many_shards_is_read_with_a_request_for_each_part(tmp_path: Path) -> None:
     storage = finished(f"memory://{tmp_path}", 200)
-    compact(storage)
+    done = compact(storage)
+    assert (done.shards, done.before, done.after) == (200, 200, 7)
     counted, backend = watched(storage)
     assert len(Frames(counted).manifest) == 200
-    assert backend.reads == ["zarr.json", "manifest/000000-000199.parquet"]
+    assert len(backend.reads) == len(set(backend.reads)) == 1 + 7
+    assert {"zarr.json", "manifest/000000-000031.parquet", "manifest/000192-000199.parquet"} <= {
+        *backend.reads
+    }
 
 
 def test_a_reader_that_knew_the_store_before_reads_on(tmp_path: Path) -> None:
@@ -161,7 +165,7 @@ def test_a_reader_that_knew_the_store_before_reads_on(tmp_path: Path) -> None:
 def test_a_reader_in_the_middle_of_compactions_misses_nothing(tmp_path: Path) -> None:
     storage = finished(tmp_path / "store", 9)
     unfinished = read_attributes(storage).model_copy(update={"complete": None})
-    compactions = iter([2, 4, None])
+    compactions = iter([2, 4, 64])
     looked, one = threading.Event(), threading.Lock()
     looked.set()
 
@@ -200,12 +204,12 @@ def test_a_damaged_part_is_left_alone(tmp_path: Path) -> None:
 
 def test_two_compactions_at_once_are_told_apart(tmp_path: Path) -> None:
     storage = finished(tmp_path / "store", 4)
-    others = iter([None])
+    others = iter([64])
 
     def meanwhile(path: str) -> None:
         if path.startswith("manifest/"):
-            for _ in others:
-                compact(storage)
+            for max_shards in others:
+                compact(storage, max_shards)
 
     slow, _ = watched(storage, meanwhile=meanwhile)
     with pytest.raises((ConflictError, CorruptDataError)):
@@ -218,14 +222,15 @@ def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     arguments = ["compact", str(tmp_path / "store")]
     said = [CliRunner().invoke(build(), arguments).output for _ in range(2)]
     assert said == [
-        "Merged 3 manifest parts into 1: 3 shards. Deleted 3 parts that were replaced.\n",
+        "Merged 3 manifest parts into 1: 3 shards. Deleted 3 objects that were replaced.\n",
         "Nothing to merge: 3 shards in 1 manifest part.\n",
     ]
 
 
 def test_the_help_says_who_may_be_at_work() -> None:
     said = " ".join(CliRunner().invoke(build(), ["compact", "--help"]).output.split())
-    assert "nothing may write" in said
+    assert "read and added to" in said
+    assert "only one such run" in said
 
 
 def test_generation_goes_on_after_compaction(tmp_path: Path) -> None:

@@ -78,12 +78,12 @@ def test_a_store_that_has_grown_is_added_to(few: Store, more: Store) -> None:
         copy(few.frames.storage, place)
 
 
-@pytest.mark.parametrize("max_shards", [None, 2])
-def test_a_store_that_was_compacted_replaces_the_parts(more: Store, max_shards: int | None) -> None:
+@pytest.mark.parametrize("max_shards", [64, 2])
+def test_a_store_that_was_compacted_replaces_the_parts(more: Store, max_shards: int) -> None:
     source, place = clone(more.frames.storage, f"memory://{uuid4().hex}"), empty()
     copy(source, place)
     compact(source, max_shards)
-    assert copy(source, place).objects == (2 if max_shards else 1)
+    assert copy(source, place).objects == (2 if max_shards == 2 else 1)
     assert contents(place) == contents(source)
     # And back: the copy may have been compacted, too.
     copy(more.frames.storage, place)

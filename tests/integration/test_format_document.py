@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 import softstore
-from softstore import Fidelity, Store
+from softstore import Corpus, Fidelity, Store
 from softstore.codecs import Codec, FittedToSample, Float16, Float32, Parameters, TopK, Transform, UInt8
 from softstore.codecs.transform.codebook import Codebooks
 from softstore.compact import compact
+from softstore.indexing import write_index
+from softstore.parts import read_attributes
 from softstore.sharding import encode_shard
 from softstore.storage import open_storage
 from tests.document_reader import (
@@ -32,6 +35,7 @@ from tests.document_reader import (
     topk,
     transform,
 )
+from tests.samples import make_store
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
 CLASSES = 600
@@ -275,6 +279,42 @@ def test_compacted_parts(tmp_path: Path) -> None:
     assert [len(part) for part in after.parts] == [3, 2]
     assert after.rows == before
     assert (after.rows["1"]["odd"], after.rows["0"]["odd"]) == (True, None)
+
+
+def test_the_index_of_ids(tmp_path: Path) -> None:
+    with softstore.create(
+        tmp_path, class_count=9, codec=Float32(), teacher="mine", shard_frames=16, chunk_frames=8
+    ) as recorder:
+        for number in range(20):
+            recorder.add(f"ü{number}", np.full((10, 9), 0.5))
+    assert DocumentReader(tmp_path).indexed("ü7") is None
+    storage = open_storage(tmp_path, writable=True)
+    write_index(storage, read_attributes(storage))
+    reader = DocumentReader(tmp_path)
+    assert reader.attributes["id_index"].keys() == {"name", "buckets", "shards", "utterances"}
+    assert reader.attributes["id_index"]["shards"] == [[0, 19]]
+    for utterance_id, row in reader.rows.items():
+        assert reader.indexed(utterance_id) == {row["shard"]}
+    assert reader.indexed("nobody") == set()
+
+
+def test_runs_have_the_fields_of_the_document(tmp_path: Path, corpus: Corpus) -> None:
+    table = DOCUMENT.partition("### Runs")[2].partition("\n## ")[0]
+    names = [
+        cell
+        for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+        for cell in re.findall(r"`(\w+)`", row)
+    ]
+    make_store(tmp_path / "store", corpus)
+    attributes = DocumentReader(tmp_path / "store").attributes
+    (run,) = attributes["runs"]
+    assert run.keys() == set(names)
+    features = json.dumps(attributes["features"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert run["features"] == sha256(features.encode())
+    assert run["teacher"] == attributes["teacher"]["fingerprint"]
+    assert (run["utterances"], run["shards"], run["skipped"]) == (len(corpus), len(corpus.manifest.shards), 0)
+    assert "skipped" not in attributes
+    assert "runs" not in DocumentReader(corpus.url).attributes
 
 
 def test_example_of_a_shard() -> None:

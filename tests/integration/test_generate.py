@@ -113,7 +113,7 @@ def test_what_does_not_belong_into_a_store_is_named(
 def test_the_same_utterance_with_other_features_is_refused(tmp_path: Path, corpus: Corpus) -> None:
     run(corpus, tmp_path / "store")
     other = make_corpus(tmp_path / "other", LENGTHS, seed=1)
-    with pytest.raises(ConflictError, match=r"'a' of .* has other features"):
+    with pytest.raises(ConflictError, match=r"'a' has other features"):
         run(other, tmp_path / "store")
 
 

@@ -46,7 +46,12 @@ class CountingBackend:
     def put(self, path: str, data: bytes) -> None: ...
     def delete(self, path: str) -> None: ...
 
+    def move(self, path: str, target: str) -> None: ...
+
     def create(self, path: str, data: bytes) -> bool:
+        return False
+
+    def exchange(self, path: str, before: bytes, after: bytes) -> bool:
         return False
 
     def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
@@ -170,7 +175,7 @@ def test_chunks_side_by_side_and_blocks_of_frames(tmp_path: Path) -> None:
         ]
         features = np.concatenate([rows[i] for i in ids])
         writer.write_shard(shard, named, {FEATURES: features, LABELS: np.arange(sum(lengths)) % 9})
-    writer.finish(Frames(storage).manifest)
+    writer.finish()
     corpus = Corpus.open(tmp_path / "corpus")
     scanned = {u.utterance_id: u.read(FEATURES) for u in corpus.scan()}
     assert scanned.keys() == rows.keys()

@@ -45,7 +45,7 @@ def own(request: pytest.FixtureRequest, whole: Store) -> Storage:
     """The same store, to be damaged."""
     storage = clone(whole.frames.storage, f"memory://{uuid4().hex}")
     if request.param != "as generated":
-        compact(storage, 2 if "twos" in request.param else None)
+        compact(storage, 2 if "twos" in request.param else 64)
     return storage
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from softstore.codecs import TrackSpec
 from softstore.format import FEATURES, LABELS, Attributes, manifest_part
-from softstore.frames import Frames
 from softstore.parts import part_to_bytes, read_part
 from softstore.storage import Storage, open_storage
 from softstore.verify import verify
@@ -45,7 +44,7 @@ def storage() -> Storage:
         frames = sum(UTTERANCES.values())
         features = np.full((frames, 3), 1 + shard, np.float16)
         writer.write_shard(shard, rows, {FEATURES: features, LABELS: np.full(frames, 1 + shard, np.uint16)})
-    writer.finish(Frames(storage).manifest)
+    writer.finish()
     assert verify(storage).sound
     return storage
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from softstore.codecs import TrackSpec
 from softstore.format import Attributes
 from softstore.planner import padded_frames, plan_shards
-from softstore.runs import plan_runs, read_ahead
+from softstore.reading_ahead import read_ahead
+from softstore.runs import plan_runs
 
 SHARD = 48
 

@@ -12,7 +12,6 @@ import numpy as np
 from softstore.codecs import TrackSpec
 from softstore.errors import ConflictError, InvalidInputError, NotAStoreError
 from softstore.format import FEATURES, LABELS, SENONES, SENONES_CHECKSUM, Attributes
-from softstore.frames import Frames
 from softstore.metadata import canonical_json
 from softstore.parts import read_attributes
 from softstore.planner import ShardPlan, plan_shards
@@ -84,7 +83,7 @@ def build(
         progress("Writing shards", done, len(plans))
         _write(writer, plan, [by_id[utterance_id] for utterance_id in plan.utterance_ids], tree)
     progress("Writing shards", len(plans), len(plans))
-    writer.finish(Frames(storage).manifest)
+    writer.finish()
 
 
 def is_complete(storage: Storage, source: Source, senones: int) -> bool:
