@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from softstore.codecs import Codec, FittedToSample
 from softstore.codecs.transform.fitting import BLOCK_FRAMES
 from softstore.errors import ConflictError, InvalidInputError
-from softstore.format import Attributes, RunRecord, Skipped
+from softstore.format import Attributes, Complete, RunRecord, Skipped
 from softstore.parts import read_attributes
 from softstore.posteriors import Posteriors
 from softstore.progress import Phase, Progress, Standing, silent
@@ -140,8 +140,9 @@ class _Filling:
         self._progress = progress
         self._standing = Standing(Phase.PLANNING)
         self._show()
-        self._surveyed = survey(self._frames.storage, self._frames.attributes)
+        self._surveyed: Survey | None = survey(self._frames.storage, self._frames.attributes)
         self._rows = Rows(self._frames, self._surveyed)
+        self._tried: set[str] = set()
 
     def begin(self, asked: Codec | FittedToSample, wanted: Attributes) -> tuple[Writer, Codec]:
         """The store's writer and codec: the stored one, the given one, or one that is fitted now."""
@@ -165,9 +166,8 @@ class _Filling:
     def complete(self, writer: Writer, crew: Crew) -> Summary:
         """Make what is missing; look again if another run has published some of it."""
         writer.roll_forward()
-        published = survey(self._storage, read_attributes(self._storage))
-        plan = self._plan(writer, published, [])
-        summary = Summary(present=len(self._surveyed) - plan.utterances)
+        plan, there = self._plan(writer)
+        summary = Summary(present=len(plan.missing) - plan.utterances)
         self._show(
             phase=Phase.RUNNING,
             present=summary.present,
@@ -176,9 +176,8 @@ class _Filling:
             total_shards=len(plan.units),
         )
         if not len(plan.units):
-            writer.finish(published.complete())
+            writer.finish(there)
             return self._done(summary)
-        del published
         while len(plan.units):
             before = summary.elsewhere
             for receipt in crew.make(self._tasks(writer, plan, crew), self._encoded):
@@ -195,29 +194,30 @@ class _Filling:
                 )
             if summary.elsewhere == before:
                 break
-            published = survey(self._storage, read_attributes(self._storage))
-            plan = self._plan(writer, published, [key(skipped.utterance_id) for skipped in summary.skipped])
+            plan, _ = self._plan(writer, summary.skipped)
         self._record(writer, summary)
         return self._done(summary)
 
-    def _plan(self, writer: Writer, published: Survey, leave_out: list[int]) -> Plan:
-        stored = writer.attributes
-        held = self._frames
+    def _plan(self, writer: Writer, leave_out: Sequence[Skipped] = ()) -> tuple[Plan, Complete]:
+        """What is to be done, and what is there; of all that was looked at, no more than that is kept."""
+        stored, held = read_attributes(self._storage), self._frames
 
         def name(row: int) -> str:
             return utterance_id_at(held.storage, held.attributes, row)
 
-        return plan_tasks(
-            self._surveyed, published, stored.shard_frames, stored.block_frames, name, leave_out
-        )
+        surveyed = self._surveyed or survey(held.storage, held.attributes)
+        self._surveyed = None
+        published = survey(self._storage, stored)
+        keys = [key(skipped.utterance_id) for skipped in leave_out]
+        plan = plan_tasks(surveyed, published, stored.shard_frames, stored.block_frames, name, keys)
+        self._tried |= surveyed.those_of(skipped.utterance_id for skipped in stored.skipped)
+        return plan, published.complete()
 
     def _tasks(self, writer: Writer, plan: Plan, crew: Crew) -> Iterator[ShardTask]:
         """The plan's tasks, once the store has room for them and knows of this run."""
         room = int(plan.shards.max()) + 1
         self._run = self._run.model_copy(update={"workers": crew.workers})
-        writer.amend(
-            lambda found: {"shards": max(room, found.shards), "runs": _with(found.runs, self._run)}
-        )
+        writer.amend(lambda found: {"shards": max(room, found.shards), "runs": _with(found.runs, self._run)})
         units: NDArray[np.int64] = plan.units
         if any(run.finished is None and run.id != self._run.id for run in writer.attributes.runs):
             # Another run may be at work on the same shards: better not one after the other, both of us.
@@ -236,10 +236,9 @@ class _Filling:
         )
 
         def also(found: Attributes) -> dict[str, Any]:
-            # Whatever of this source is missing was tried, so older entries of it are settled.
-            old = np.array([key(entry.utterance_id) for entry in found.skipped], np.int64)
-            ours = np.isin(old, self._surveyed.keys)
-            kept = [entry for entry, its in zip(found.skipped, ours, strict=True) if not its]
+            # Whatever of this source was missing was tried: older entries of it are settled.
+            tried = self._tried | {entry.utterance_id for entry in summary.skipped}
+            kept = [entry for entry in found.skipped if entry.utterance_id not in tried]
             return {"runs": _with(found.runs, run), "skipped": [*kept, *summary.skipped]}
 
         writer.finish(also=also)

@@ -65,9 +65,7 @@ def generate(
         workers=0,
     )
     source = Inference(corpus, teacher, batch_frames(device))
-    return fill(
-        source, storage, codec, wanted, run=run, crew=crew, on_error=on_error, progress=progress
-    )
+    return fill(source, storage, codec, wanted, run=run, crew=crew, on_error=on_error, progress=progress)
 
 
 def batch_frames(device: str) -> int:

@@ -31,6 +31,7 @@ U = TypeVar("U", bound=Utterance)
 _PLACEMENT = {"shard", "first_frame", "features_crc32c", FIRST_OVERFLOW, NUM_OVERFLOW}
 """Manifest columns that writing adds."""
 
+
 class OnError(StrEnum):
     """What to do about an utterance that cannot be stored."""
 
@@ -148,9 +149,7 @@ class ShardMaker(Generic[U]):
         temperatures = self.writer.attributes.certificate_temperatures
         return encode_utterance(self.codec, log_posteriors, temperatures, _own(utterance.row), carried)
 
-    def _publish(
-        self, task: ShardTask, found: list[EncodedUtterance], skipped: list[Skipped]
-    ) -> Receipt:
+    def _publish(self, task: ShardTask, found: list[EncodedUtterance], skipped: list[Skipped]) -> Receipt:
         size = publish(self.writer, task.shard, found) if found else 0
         if not size:
             return Receipt(task.shard, elsewhere=len(task.rows) - len(skipped), skipped=skipped)

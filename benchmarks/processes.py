@@ -1,0 +1,37 @@
+"""Measure in a process that has done nothing else, so that neither caches nor memory are those of before."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+
+def fresh(measure: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
+    """What a process that has done nothing else measures, and the most memory it had."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measured, measure, *arguments).result()
+
+
+def _measured(measure: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
+    found = measure(*arguments)
+    return found | {"memory MB": peak_bytes() / 1e6}
+
+
+def peak_bytes() -> float:
+    """The most memory this process had since it began."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def timed(call: Callable[[Any], object], arguments: Sequence[Any]) -> list[float]:
+    """Seconds of each call."""
+    seconds = []
+    for argument in arguments:
+        started = time.perf_counter()
+        call(argument)
+        seconds.append(time.perf_counter() - started)
+    return seconds
