@@ -207,6 +207,8 @@ class DaskCrew:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            # In a terminal Ctrl-C reaches them, too; what comes of it is for this process to say.
+            preload="import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
         )
         self._open.enter_context(cluster)
         client = Client(cluster)

@@ -55,6 +55,10 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def send_all(self, number: signal.Signals) -> None:
+        """To all of its session, as a terminal does."""
+        os.killpg(self._process.pid, number)
+
     def end(self) -> Ended:
         """Wait for its end."""
         code = self._process.wait(_PATIENCE)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,3 +96,16 @@ def make_store(path: str | Path, corpus: Corpus, codec: Codec | FittedToSample |
     storage = open_storage(path, writable=True)
     generate(corpus, LinearTeacher(), storage, codec or TopK(k=16), shard_frames=512, chunk_frames=64)
     return Store(Frames(storage))
+
+
+@contextmanager
+def damaged(corpus: Corpus, shard: int) -> Iterator[None]:
+    """A flipped bit in the middle of the features of a shard, while the context lasts."""
+    path = Path(corpus.url, FEATURES, "c", str(shard), "0")
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    try:
+        yield
+    finally:
+        path.write_bytes(whole)

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -26,7 +25,6 @@ from softstore.cli import build
 from softstore.codecs import TopK
 from softstore.errors import CorruptDataError, InvalidInputError, StorageError
 from softstore.filling import Summary
-from softstore.format import FEATURES
 from softstore.frames import Frames
 from softstore.generate import generate
 from softstore.parts import read_attributes
@@ -36,7 +34,7 @@ from softstore.verify import verify
 from tests.faults import FaultyProxy, Kind, faulty_proxy
 from tests.processes import process, published, softstore, wait_for
 from tests.s3 import IMPATIENT
-from tests.samples import LENGTHS, LinearTeacher, make_corpus, make_store
+from tests.samples import LENGTHS, LinearTeacher, damaged, make_corpus, make_store
 from tests.teachers_by_name import LINEAR
 from tests.watched import KilledError, Watched, watched
 
@@ -94,19 +92,6 @@ def check_whole(storage: Storage, corpus: Corpus, at_once: Store | None = None) 
         again = found[utterance.utterance_id]
         for track in found.attributes.tracks:
             np.testing.assert_array_equal(again.read(track), utterance.read(track))
-
-
-@contextmanager
-def damaged(corpus: Corpus, shard: int) -> Iterator[None]:
-    """A flipped bit in the middle of the features of a shard, while the context lasts."""
-    path = Path(corpus.url, FEATURES, "c", str(shard), "0")
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-    try:
-        yield
-    finally:
-        path.write_bytes(whole)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,8 @@ class Constants:
         blocks = rows.view(-1, len(self.steps), self.width).transpose(1, 2).flatten(1)
         bytes_ = blocks[:, : len(self.codebooks)].int() + self.first_words
         words = self.words.index_select(0, bytes_.flatten())
-        values = words.view(len(blocks), -1).index_select(1, self.places).float()
+        words = words.view(len(blocks), self.codebooks.columns.size)
+        values = words.index_select(1, self.places).float()
         return from_frequencies(values.view(-1, *self.steps.shape) * self.scales)
 
     def expand(self, coefficients: Tensor) -> Tensor:
