@@ -63,7 +63,8 @@ class Summary:
     Attributes:
         utterances, frames, shards, bytes: published by this run.
         present: utterances of the source that had been published before.
-        elsewhere: utterances that another run published meanwhile.
+        elsewhere: utterances that others published meanwhile: another run, or a worker that was lost before
+            it could say so.
         skipped: what could not be stored.
         seconds: wall-clock time of the run.
     """

@@ -45,7 +45,8 @@ class Receipt:
 
     Attributes:
         utterances, frames, bytes: published; 0 if there was nothing to publish, or somebody else did.
-        elsewhere: utterances whose shard somebody else had published.
+        elsewhere: utterances whose shard somebody else had published: another run, or a worker of this one
+            that was lost before it could say so.
         skipped: what could not be stored.
     """
 

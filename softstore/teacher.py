@@ -15,7 +15,7 @@ from softstore.teachers.exported import exported_teacher
 from softstore.teachers.factory import SPEC, factory_teacher
 from softstore.teachers.kaldi import kaldi_teacher
 
-__all__ = ["Batched", "Movable", "Stored", "Teacher", "load_teacher"]
+__all__ = ["Batched", "Movable", "Stored", "Teacher", "everywhere", "load_teacher"]
 
 ENTRY_POINTS = "softstore.teachers"
 
@@ -44,6 +44,14 @@ def load_teacher(spec: str | os.PathLike[str], *, device: str = "cpu") -> Teache
     where = _device(device)
     teacher = _find(os.fspath(spec))
     return teacher.to(where) if isinstance(teacher, Movable) else teacher
+
+
+def everywhere(spec: str) -> str:
+    """The same teacher as seen from any working directory: paths of what is there become absolute."""
+    prefix, colon, rest = spec.partition(":")
+    if prefix in ("ark", "scp") and rest:
+        return f"{prefix}{colon}{Path(rest).absolute()}"
+    return str(Path(spec).absolute()) if Path(spec).exists() else spec
 
 
 def _find(spec: str) -> Teacher:

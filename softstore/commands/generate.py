@@ -36,7 +36,7 @@ from softstore.progress import together
 from softstore.shard_maker import OnError
 from softstore.storage import open_storage
 from softstore.store import open_store
-from softstore.teacher import load_teacher
+from softstore.teacher import everywhere, load_teacher
 
 SOME_SKIPPED = 3
 
@@ -107,7 +107,13 @@ def generate(
         crew: Crew | None = None
         if workers is not None or scheduler is not None:
             job = Job(
-                source.url, place.url, teacher, loaded.fingerprint, device, batch_frames(device), on_error
+                source.url,
+                place.url,
+                everywhere(teacher),
+                loaded.fingerprint,
+                device,
+                batch_frames(device),
+                on_error,
             )
             crew = stack.enter_context(DaskCrew(job, workers=workers, scheduler=scheduler))
         summary = run(

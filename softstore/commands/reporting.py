@@ -54,7 +54,8 @@ def sentence(summary: Summary) -> str:
 
 def _sentences(summary: Summary) -> Iterator[str]:
     skipped, elsewhere = len(summary.skipped), summary.elsewhere
-    others = f" {elsewhere:,} were stored by another run meanwhile." if elsewhere else ""
+    # Another run, or a worker of this one that was lost before it could say so.
+    others = f" {elsewhere:,} were stored meanwhile by others." if elsewhere else ""
     if summary.utterances:
         before = f" {summary.present:,} were there before." if summary.present else ""
         speed = summary.frames / max(summary.seconds, 1e-9)

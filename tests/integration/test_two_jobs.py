@@ -43,7 +43,7 @@ def counts(ended: Ended) -> tuple[int, int, int]:
         found = re.search(pattern, ended.output)
         return int(found[1]) if found else 0
 
-    before, meanwhile = find(r"(\d+) were there before"), find(r"(\d+) were stored by another run meanwhile")
+    before, meanwhile = find(r"(\d+) were there before"), find(r"(\d+) were stored meanwhile by others")
     return find(r"Stored (\d+) utterance"), before, meanwhile
 
 

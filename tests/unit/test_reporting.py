@@ -149,7 +149,7 @@ def skipped(count: int) -> list[Skipped]:
         ),
         (
             replace(DONE, present=3, elsewhere=5),
-            "3 were there before. 5 were stored by another run meanwhile.",
+            "3 were there before. 5 were stored meanwhile by others.",
         ),
         (
             Summary(utterances=1, frames=1, shards=1, seconds=1),
@@ -157,7 +157,7 @@ def skipped(count: int) -> list[Skipped]:
         ),
         (
             Summary(present=2, elsewhere=9),
-            "Stored nothing: 2 utterances were there before. 9 were stored by another run meanwhile.",
+            "Stored nothing: 2 utterances were there before. 9 were stored meanwhile by others.",
         ),
         (replace(DONE, skipped=skipped(1)), "Skipped 1 utterance"),
         (replace(DONE, skipped=skipped(1)), "utt[0]: It is broken, in frame 0."),

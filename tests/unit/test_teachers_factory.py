@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from softstore.errors import InvalidInputError, NotFoundError
-from softstore.teacher import load_teacher
+from softstore.teacher import everywhere, load_teacher
 from softstore.teachers.captured import CapturedTeacher
 
 FEATURES = torch.randn(7, 4, generator=torch.Generator().manual_seed(1))
@@ -292,3 +292,13 @@ def test_a_file_that_is_no_teacher(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InvalidInputError, match="is no teacher"):
         load_teacher(tmp_path / "thesis.tex")
+
+
+def test_a_teacher_is_named_for_workers_that_run_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "teacher").mkdir()
+    assert everywhere("teacher") == str(tmp_path / "teacher")
+    assert everywhere("ark:made/elsewhere.ark") == f"ark:{tmp_path}/made/elsewhere.ark"
+    assert everywhere("package.module:factory") == "package.module:factory"
