@@ -1,8 +1,9 @@
 """What a store costs on top of the teacher: generation against inference whose result is thrown away.
 
 A teacher of the paper's size (4 × 2048 rectified linear units, 2008 senones) over half an hour of speech.
-Both sides read the same features and run the same teacher on the same device, in the same batches and
-threads; generation encodes, certifies and publishes besides, with the default codec, which is fitted before.
+Both sides read the same features and ask the same teacher for normalised log-posteriors, on the same device,
+in the same batches and threads; generation encodes, certifies and publishes besides, with the default codec,
+which is fitted before.
 Then the same by workers of a local Dask cluster, each run's own start left out.
 """
 
@@ -43,23 +44,13 @@ CPU_TARGET, GPU_TARGET = 0.15, 0.10
 
 
 def bare(source: Inference, threads: int) -> None:
-    """The teacher over all utterances, and nothing else."""
-
-    def ask(batch: list[Utterance]) -> None:
-        features = [torch.from_numpy(utterance.features()).to(device) for utterance in batch]
-        with torch.inference_mode():
-            if len(features) == 1:
-                source.teacher.log_posteriors(features[0])
-            else:
-                source.teacher.log_posteriors_batch(features)  # type: ignore[attr-defined]
-
-    device = "cuda" if source.batch_frames > 1 else "cpu"
+    """Log-posteriors of all utterances, as a training loop would want them, and nothing else."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for _ in read_ahead(ask, _batches(source), threads, 2 * threads):
+        for _ in read_ahead(source.log_posteriors_of, _batches(source), threads, 2 * threads):
             pass
-        if device == "cuda":
+        if torch.cuda.is_available():
             torch.cuda.synchronize()
     finally:
         torch.set_num_threads(before)
@@ -134,7 +125,7 @@ def main(json: JsonOption = None, quick: QuickOption = False, work: WorkOption =
     place = work / ("generation-quick" if quick else "generation")
     profile, config = ("tiny", QUICK) if quick else ("mini", PAPER)
     corpus, teacher = corpus_and_teacher(place, profile, config)
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else 3
     rows, overhead = compare(corpus, teacher, "cpu", place / "store", rounds)
     targets = [Target("overhead of generation on a CPU", overhead, CPU_TARGET, overhead <= CPU_TARGET)]
     if torch.cuda.is_available():

@@ -130,6 +130,7 @@ class ShardMaker(Generic[U]):
                 yield task, batch
             yield task, None
 
+    @torch.inference_mode()
     def _encode(self, utterances: list[U]) -> list[EncodedUtterance | Skipped]:
         try:
             posteriors = self.source.log_posteriors_of(utterances)
