@@ -142,8 +142,7 @@ class LocalFiles:
             except OSError:
                 break
             directory = directory.parent
-        if directory.exists():
-            _sync_directory(directory)
+        _sync_directory(directory)
 
     def _sync_above(self, file: Path) -> None:
         """Bring the names on the way to a file to the disk."""
@@ -156,10 +155,10 @@ class LocalFiles:
 def _opened_new(file: Path) -> BinaryIO:
     """A new file, and its directories, which somebody else may find empty and remove meanwhile."""
     for _ in range(_TRIES):
-        file.parent.mkdir(parents=True, exist_ok=True)
         try:
+            file.parent.mkdir(parents=True, exist_ok=True)
             return file.open("xb")
-        except FileNotFoundError as error:
+        except (FileExistsError, FileNotFoundError) as error:
             removed = error
     raise removed
 
@@ -177,7 +176,11 @@ def _read(descriptor: int, start: int, length: int) -> bytes:
 
 
 def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+    """Bring the names in a directory to the disk. One that is gone was empty, and is no loss."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except FileNotFoundError:
+        return
     try:
         os.fsync(descriptor)
     finally:

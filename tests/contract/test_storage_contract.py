@@ -215,6 +215,23 @@ class TestLocalFiles(StorageContract):
         (Path(writer.url) / "a#8233720368547758").write_bytes(b"cut off")
         assert list(writer.walk()) == [("a", 1)]
 
+    def test_directories_that_come_and_go_are_in_nobodys_way(
+        self, writer: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Without waiting for the disk they meet far more often.
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+        def write_and_delete(number: int) -> None:
+            for turn in range(1000):
+                path = f"staging/{number}-{turn}"
+                writer.put(path, b"1")
+                writer.delete(path)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(write_and_delete, range(8)))
+        assert list(writer.walk()) == []
+        assert not (Path(writer.url) / "staging").exists()
+
     def test_a_link_to_another_disk_is_followed(self, writer: Storage, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").mkdir()
         (tmp_path / "elsewhere/x").write_bytes(DATA)
