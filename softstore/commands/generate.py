@@ -81,9 +81,9 @@ def generate(
     new utterances of the corpus are added. What was stored is decoded on the spot, and its divergence from
     the teacher (KL in nats, at T = 1, 2, 4, 8) is written beside every utterance.
 
-    Several runs may fill one store at the same time. With --workers or --scheduler, a Dask cluster makes the
-    shards: its workers read the corpus and write the store themselves, so both must be where all can reach
-    them.
+    Several runs over the same corpus may fill one store at the same time. With --workers or --scheduler, a
+    Dask cluster makes the shards: its workers read the corpus and write the store themselves, so both must be
+    where all can reach them.
 
     Exit code: 0 if all is stored, 2 if it could not be, 3 if utterances were skipped, 130 or 143 if stopped
     by a signal; then, too, run it again to go on.
