@@ -39,10 +39,7 @@ class CheckpointTeacher:
         return self.model.class_count
 
     def log_posteriors(self, features: Tensor) -> Tensor:
-        """Logits of one utterance: (frames, dimensions) → (frames, classes), both float32.
-
-        Whoever asks a teacher normalises; to do so here would be a second time.
-        """
+        """log p at T = 1 in nats of one utterance: (frames, dimensions) → (frames, classes), both float32."""
         return self.log_posteriors_batch([features])[0]
 
     @torch.inference_mode()
@@ -50,7 +47,8 @@ class CheckpointTeacher:
         """The same of several utterances in one forward pass, on the model's device."""
         lengths = [len(utterance) for utterance in features]
         there = torch.cat(list(features)).to(self.model.log_prior.device, non_blocking=True)
-        return torch.split(self.model.classify(self.model.embed(torch.split(there, lengths))), lengths)
+        logits = self.model.classify(self.model.embed(torch.split(there, lengths)))
+        return torch.split(torch.log_softmax(logits, dim=-1), lengths)
 
     def to(self, device: torch.device) -> CheckpointTeacher:
         return replace(self, model=self.model.to(device))
