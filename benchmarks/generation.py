@@ -9,7 +9,6 @@ Then the same by workers of a local Dask cluster, each run's own start left out.
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
 import time
@@ -28,6 +27,7 @@ from softstore.cluster import DaskCrew, Job
 from softstore.codecs import Codec
 from softstore.generate import batch_frames, generate
 from softstore.inference import Inference
+from softstore.processors import usable_processors
 from softstore.progress import Phase, Standing, silent
 from softstore.reading_ahead import read_ahead
 from softstore.sampling import take_sample
@@ -99,7 +99,7 @@ def compare(
     """Rows of both sides on one device, and how much longer generation takes."""
     source = Inference(corpus, teacher, batch_frames(device))
     codec = Fidelity().fit(take_sample(source))
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_processors()
     contenders: dict[str, Callable[[], object]] = {
         "inference alone": partial(bare, source, cores),
         "softstore generate": partial(stored, corpus, teacher, codec, place, device, progress=silent),

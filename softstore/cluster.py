@@ -8,7 +8,6 @@ tasks done elsewhere; whatever it had begun to publish is harmless (`softstore.c
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from softstore.corpus import Corpus
 from softstore.errors import ConflictError, MissingDependencyError, SoftstoreError
 from softstore.inference import Inference
 from softstore.parts import read_attributes
+from softstore.processors import usable_processors
 from softstore.shard_maker import OnError, Receipt, ShardMaker
 from softstore.storage import open_storage
 from softstore.tasks import ShardTask
@@ -198,7 +198,7 @@ class DaskCrew:
         import dask
         from distributed import Client, LocalCluster
 
-        cores = len(os.sched_getaffinity(0))
+        cores = usable_processors()
         dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS})
         cluster = LocalCluster(
             n_workers=self._wanted,

@@ -5,7 +5,6 @@ A second run makes only what is not published yet. Runs may be killed at any mom
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from softstore.errors import ConflictError, InvalidInputError
 from softstore.format import Attributes, Complete, RunRecord, Skipped
 from softstore.parts import read_attributes
 from softstore.posteriors import Posteriors
+from softstore.processors import usable_processors
 from softstore.progress import Phase, Progress, Standing, silent
 from softstore.provenance import finished
 from softstore.publishing import check_blocks, open_or_create, with_codec
@@ -121,9 +121,7 @@ def fill(
     """
     filling = _Filling(source, storage, run, on_error, progress)
     writer, chosen = filling.begin(codec, wanted)
-    return filling.complete(
-        writer, crew or ShardMaker(source, writer, chosen, on_error, len(os.sched_getaffinity(0)))
-    )
+    return filling.complete(writer, crew or ShardMaker(source, writer, chosen, on_error, usable_processors()))
 
 
 class _Filling:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from softstore.memory_objects import MemoryObjects
 from softstore.metadata import metadata_objects
 from softstore.parts import part_to_bytes, read_part
 from softstore.planner import pack
+from softstore.processors import usable_processors
 from softstore.publishing import with_codec
 from softstore.rows import Rows
 from softstore.shard_maker import OnError, ShardMaker
@@ -94,7 +94,7 @@ def try_out(
     # What is done only once (memory, kernels, threads) is not to be taken for the speed.
     first = source.collection.scan_rows(tasks[0].rows.slice(0, 1), tasks[0].objects)
     source.log_posteriors(next(first))
-    maker = ShardMaker(source, writer, codec, OnError.STOP, len(os.sched_getaffinity(0)))
+    maker = ShardMaker(source, writer, codec, OnError.STOP, usable_processors())
     started = time.monotonic()
     frames = sum(receipt.frames for receipt in maker.make(tasks))
     seconds = time.monotonic() - started

@@ -21,7 +21,7 @@ from softstore.format import ROOT_METADATA, Attributes, Complete
 from softstore.manifest import ShardObject, shard_table, utterance_table
 from softstore.metadata import metadata_objects, parse_root
 from softstore.occupancy import Occupancy
-from softstore.parts import iter_parts, part_to_bytes, read_attributes
+from softstore.parts import holds, iter_parts, part_to_bytes, read_attributes
 from softstore.sharding import crc32c, encode_shard, sha256
 from softstore.storage import Storage
 
@@ -82,8 +82,7 @@ class Writer:
         """Whether a shard has been published, by whomever."""
         if self.storage.exists(layout.manifest_part(shard, shard)):
             return True
-        compacted = read_attributes(self.storage).compacted
-        return any(first <= shard <= last for first, last in compacted)
+        return holds(read_attributes(self.storage).compacted, (shard, shard))
 
     def roll_forward(self) -> None:
         """Finish what killed jobs had decided to publish, and sweep what is staged of published shards."""
