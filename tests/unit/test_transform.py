@@ -248,3 +248,15 @@ def test_few_frames_of_few_classes_keep_what_is_asked(classes: int) -> None:
 def test_an_empty_sample_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="sample"):
         Fidelity().fit([])
+
+
+@pytest.mark.parametrize(("classes", "refined"), [(2008, 8), (1887, 8), (70, 8), (70, 9), (12, 12)])
+def test_the_classes_corrected_are_those_that_count_most(classes: int, refined: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    errors = torch.randn(50, classes, generator=generator)
+    root = torch.rand(50, classes, generator=generator)
+    p = root**2
+    losses = errors**2 * (p + root / (4 * root.sum(dim=-1, keepdim=True)))
+    found, steps = refinement.heaviest(p, root, errors, refined, 0.25)
+    torch.testing.assert_close(losses.gather(-1, found).sort().values, losses.topk(refined).values.flip(-1))
+    torch.testing.assert_close(steps, (errors.gather(-1, found) / 0.25).round())

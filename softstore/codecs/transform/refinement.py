@@ -15,6 +15,8 @@ ZERO = 128
 FURTHEST = 127
 """Corrections are clipped to so many steps up or down."""
 
+_STRIDES = 8
+
 
 def heaviest(p: Tensor, root: Tensor, errors: Tensor, refined: int, step: float) -> tuple[Tensor, Tensor]:
     """The ``refined`` classes of each frame to correct, and by how many steps; both (frames, refined).
@@ -27,9 +29,26 @@ def heaviest(p: Tensor, root: Tensor, errors: Tensor, refined: int, step: float)
         errors: in nats, (frames, classes).
     """
     losses = torch.addcmul(p, root, 0.25 / root.sum(dim=-1, keepdim=True), out=scratch("losses", errors))
-    classes = losses.mul_(errors).mul_(errors).topk(refined, dim=-1, sorted=False).indices
+    classes = _largest(losses.mul_(errors).mul_(errors), refined)
     steps = (errors.gather(-1, classes) / step).round_().clamp_(-FURTHEST, FURTHEST)
     return classes, steps
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    """Where the ``count`` largest numbers of each row are, (rows, count), in any order.
+
+    Looking through the largest of every eight first takes half the time of looking through all.
+    """
+    width = values.shape[1] // _STRIDES
+    if width < count:
+        return values.topk(count, dim=-1, sorted=False).indices
+    peaks = values[:, : _STRIDES * width].unflatten(1, (_STRIDES, width)).amax(dim=1)
+    columns = peaks.topk(count, dim=-1, sorted=False).indices
+    strides = torch.arange(_STRIDES, device=values.device) * width
+    rest = torch.arange(_STRIDES * width, values.shape[1], device=values.device).expand(len(values), -1)
+    candidates = torch.cat([(columns[:, None] + strides[:, None]).flatten(1), rest], dim=-1)
+    best = values.gather(-1, candidates).topk(count, dim=-1, sorted=False).indices
+    return candidates.gather(-1, best)
 
 
 def pack(classes: Tensor, steps: Tensor) -> Tensor:
