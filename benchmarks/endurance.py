@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 from uuid import uuid4
 
 import numpy as np
@@ -60,6 +60,9 @@ _UNFINISHED = re.compile(r"#\d+$")
 
 KillsOption = Annotated[int, typer.Option(min=1, help="Kills at each place.")]
 SeedOption = Annotated[int, typer.Option(help="Of the moments, and of what the S3 server refuses.")]
+PlaceOption = Annotated[
+    Literal["directory", "S3"] | None, typer.Option(help="Only there; both if not given.")
+]
 MinutesOption = Annotated[float, typer.Option(help="How long to go on over S3, at most.")]
 
 
@@ -202,6 +205,7 @@ def main(
     kills: KillsOption = 100,
     seed: SeedOption = 0,
     s3_minutes: MinutesOption = 20,
+    place: PlaceOption = None,
 ) -> None:
     """Kill runs at random moments, and compare what they end with to a run that was left alone."""
     if quick:
@@ -213,30 +217,34 @@ def main(
         alone = Run(work / "corpus", str(work / "whole"), work / "traces", "alone", {})
         alone.end()
         whole = open_store(work / "whole")
-        tallies = [Tally("directory", WHO), Tally("S3", WHO[2:] + WHO[:2])]
+        on_disk, on_s3 = Tally("directory", WHO), Tally("S3", WHO[2:] + WHO[:2])
+        tallies = [tally for tally in (on_disk, on_s3) if place in (None, tally.place)]
 
         def endure(tally: Tally, place: Callable[[], str], **more: Any) -> None:
             moments = random.Random(f"{seed} {tally.place}")
             Endurance(work / "corpus", whole, work, moments, tally, kills, place, **more).run()
 
-        endure(tallies[0], lambda: str(work / uuid4().hex))
-        with s3_server() as server, unreliable(server.endpoint, seed) as proxy:
+        if on_disk in tallies:
+            endure(on_disk, lambda: str(work / uuid4().hex))
+        if on_s3 in tallies:
+            every = 1 if quick else RESTART
+            deadline = time.monotonic() + 60 * s3_minutes
+            with s3_server() as server, unreliable(server.endpoint, seed) as proxy:
 
-            def restart() -> None:
-                with proxy.outage():
-                    server.restart()
-                tallies[1].restarts += 1
+                def restart() -> None:
+                    with proxy.outage():
+                        server.restart()
+                    on_s3.restarts += 1
 
-            through = {"AWS_ENDPOINT_URL": proxy.endpoint}
-            endure(
-                tallies[1],
-                lambda: f"s3://{BUCKET}/{uuid4().hex}",
-                deadline=time.monotonic() + 60 * s3_minutes,
-                environment=through,
-                restart=restart,
-                restart_every=1 if quick else RESTART,
-            )
-            tallies[1].fates = proxy.fates
+                endure(
+                    on_s3,
+                    lambda: f"s3://{BUCKET}/{uuid4().hex}",
+                    deadline=deadline,
+                    environment={"AWS_ENDPOINT_URL": proxy.endpoint},
+                    restart=restart,
+                    restart_every=every,
+                )
+            on_s3.fates = proxy.fates
     shown = ["place", "kills", *WHO, "runs", "stores", "computed / stored", "unfinished files", "s"]
     promised = [target for tally in tallies for target in targets(tally, kills)]
     report("endurance", [row(tally) for tally in tallies], promised, json, shown)

@@ -293,11 +293,13 @@ def main(json: JsonOption = None, quick: QuickOption = False, work: WorkOption =
     finally:
         shutil.rmtree(place)
     shown = ["hours", "manifest MB", "compact s", "open s", "median ms", "plan s", "plan memory MB"]
-    report("scale", [*rows, *extrapolated(rows)], promises(rows[-1]), json, shown)
+    report("scale", [*rows, *extrapolated(rows)], promises(*rows[-2:]), json, shown)
 
 
-def promises(largest: Mapping[str, Any]) -> list[Target]:
-    """For the largest store."""
+def promises(before: Mapping[str, Any], largest: Mapping[str, Any]) -> list[Target]:
+    """For the largest store, and how much more it takes than the one before."""
+    more = max(largest[name] - before[name] for name in ("plan memory MB", "plan, 90 % there, memory MB"))
+    millions = (largest["utterances"] - before["utterances"]) / 1e6
     return [
         below("opening, s", largest["open s"], 5),
         below("first look-up of a process, ms", largest["first ms"], 10),
@@ -307,6 +309,7 @@ def promises(largest: Mapping[str, Any]) -> list[Target]:
         below("planning, MB", largest["plan memory MB"], 2000),
         below("planning with most there, s", largest["plan, 90 % there, s"], 120),
         below("planning with most there, MB", largest["plan, 90 % there, memory MB"], 2000),
+        below("planning, memory a million utterances more, MB", more / millions, 5),
     ]
 
 

@@ -141,7 +141,7 @@ def _index(source: Storage, attributes: Attributes) -> Objects:
 
 def _parts(source: Storage, attributes: Attributes) -> Iterator[tuple[str, bytes]]:
     complete = attributes.complete.shards if attributes.complete else 0
-    spans = part_spans(attributes.compacted, attributes.shards)
+    spans = list(part_spans(attributes.compacted, attributes.shards))
     with ThreadPoolExecutor(_THREADS) as pool:
         for span, data in zip(
             spans, pool.map(lambda span: _get(source, manifest_part(*span)), spans), strict=True
@@ -174,7 +174,7 @@ def _check_place(destination: Storage, attributes: Attributes, groups: Iterable[
         ) from None
     if _identity(found) != _identity(attributes):
         raise ConflictError(f"{destination.url} holds another store or corpus: choose another place.")
-    spans = part_spans(found.compacted, found.shards)
+    spans = list(part_spans(found.compacted, found.shards))
     for path, entry in _objects_of(destination, spans).items():
         if wanted.get(path) != entry:
             raise ConflictError(

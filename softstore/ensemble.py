@@ -85,12 +85,8 @@ class Ensemble:
     def __init__(
         self, stores: Sequence[Store], weights: Sequence[float] | None = None, mean: Mean = "arithmetic"
     ) -> None:
-        if not stores:
-            raise InvalidInputError("An ensemble needs at least one store.")
-        if mean not in ("arithmetic", "geometric"):
-            raise InvalidInputError(f"The mean of an ensemble is arithmetic or geometric, not {mean!r}.")
+        self.weights = _checked(stores, weights, mean)
         self.stores = tuple(stores)
-        self.weights = _normalised([1.0] * len(stores) if weights is None else weights, len(stores))
         self.mean: Mean = mean
         self.table = _common(self.stores)
         self._rows = {name: row for row, name in enumerate(self.table["utterance_id"].to_pylist())}
@@ -128,6 +124,61 @@ class Ensemble:
         return EnsembleUtterance(self.stores[0].frames, row, members, self.weights, self.mean)
 
 
+def ensemble_utterance(
+    stores: Sequence[Store],
+    utterance_id: str,
+    weights: Sequence[float] | None = None,
+    mean: Mean = "arithmetic",
+) -> EnsembleUtterance:
+    """One utterance of the `Ensemble` of these stores, without a look at all the others.
+
+    Raises:
+        NotFoundError: a store does not have it.
+        InvalidInputError, ConflictError: as `Ensemble`, as far as this utterance goes.
+    """
+    normalised = _checked(stores, weights, mean)
+    _check_attributes(stores)
+    members = [store[utterance_id] for store in stores]
+    first, *others = members
+    for store, member in zip(stores[1:], others, strict=True):
+        for column, what in _SAME.items():
+            _check_same(utterance_id, what, first.row.get(column), member.row.get(column), stores[0], store)
+    row = {name: value for name, value in first.row.items() if not is_certificate(name)}
+    return EnsembleUtterance(stores[0].frames, row, members, normalised, mean)
+
+
+_SAME = {"num_frames": "another number of frames", "features_crc32c": "other features"}
+"""Columns that must not differ between the stores, and what it means if they do."""
+
+
+def _checked(stores: Sequence[Store], weights: Sequence[float] | None, mean: Mean) -> tuple[float, ...]:
+    """The weights, normalised."""
+    if not stores:
+        raise InvalidInputError("An ensemble needs at least one store.")
+    if mean not in ("arithmetic", "geometric"):
+        raise InvalidInputError(f"The mean of an ensemble is arithmetic or geometric, not {mean!r}.")
+    return _normalised([1.0] * len(stores) if weights is None else weights, len(stores))
+
+
+def _check_attributes(stores: Sequence[Store]) -> None:
+    first, *others = stores
+    for store in others:
+        for what in ("class_count", "frame_shift"):
+            ours, theirs = getattr(first.attributes, what), getattr(store.attributes, what)
+            if ours != theirs:
+                name = what.replace("_", " ")
+                raise ConflictError(f"{first.url} has {name} {ours}, {store.url} has {name} {theirs}.")
+
+
+def _check_same(utterance_id: str, what: str, ours: Any, theirs: Any, first: Store, store: Store) -> None:
+    # A store without features has nothing to compare.
+    if None not in (ours, theirs) and ours != theirs:
+        raise ConflictError(
+            f"Utterance {utterance_id!r} has {what} in {store.url} than in {first.url}: the "
+            "teachers of an ensemble must have seen the same corpus."
+        )
+
+
 def _normalised(weights: Sequence[float], stores: int) -> tuple[float, ...]:
     if len(weights) != stores:
         raise InvalidInputError(f"There are {stores} stores, but {len(weights)} weights.")
@@ -145,25 +196,13 @@ def _normalised(weights: Sequence[float], stores: int) -> tuple[float, ...]:
 
 def _common(stores: Sequence[Store]) -> pa.Table:
     """The rows of the first store's manifest that all have, without its certificate."""
+    _check_attributes(stores)
     first, *others = stores
     for store in others:
-        for what in ("class_count", "frame_shift"):
-            ours, theirs = getattr(first.attributes, what), getattr(store.attributes, what)
-            if ours != theirs:
-                name = what.replace("_", " ")
-                raise ConflictError(f"{first.url} has {name} {ours}, {store.url} has {name} {theirs}.")
-        for column, what in (
-            ("num_frames", "another number of frames"),
-            ("features_crc32c", "other features"),
-        ):
+        for column, what in _SAME.items():
             ours, theirs = first.manifest.by_utterance(column), store.manifest.by_utterance(column)
             for utterance_id, value in ours.items():
-                # A store without features has nothing to compare.
-                if None not in (value, theirs.get(utterance_id)) and theirs[utterance_id] != value:
-                    raise ConflictError(
-                        f"Utterance {utterance_id!r} has {what} in {store.url} than in {first.url}: the "
-                        "teachers of an ensemble must have seen the same corpus."
-                    )
+                _check_same(utterance_id, what, value, theirs.get(utterance_id), first, store)
     table = first.manifest.table
     common = [all(name in store for store in others) for name in table["utterance_id"].to_pylist()]
     if not any(common):

@@ -152,7 +152,7 @@ class _Filling:
             check_blocks(wanted.chunk_frames, BLOCK_FRAMES)
             self._show(phase=Phase.FITTING)
             patient = self._on_error is OnError.SKIP
-            codec = asked.fit(take_sample(self._source, self._surveyed, self._rows, patient=patient))
+            codec = asked.fit(take_sample(self._source, self._rows, patient=patient))
         try:
             return open_or_create(self._storage, with_codec(wanted, codec), codec.arrays()), codec
         except ConflictError:

@@ -113,7 +113,7 @@ def forecast(
     surveyed = survey(corpus.frames.storage, corpus.attributes)
     rows = Rows(corpus.frames, surveyed)
     chosen, found = _there(storage, codec, wanted)
-    published = _NOTHING if found is None or storage is None else survey(storage, found)
+    published = Survey() if found is None or storage is None else survey(storage, found)
     if found is not None:
         wanted = wanted.model_copy(
             update={"shard_frames": found.shard_frames, "chunk_frames": found.chunk_frames}
@@ -125,20 +125,21 @@ def forecast(
         return utterance_id_at(corpus.frames.storage, corpus.attributes, row)
 
     plan = plan_tasks(surveyed, published, wanted.shard_frames, block_frames, name)
-    present = len(surveyed) - plan.utterances
+    present = len(rows) - plan.utterances
     if not plan.utterances:
         return Forecast(present)
 
-    order, fit_seconds, fitted = sampling_order(len(surveyed)), 0.0, 0
+    order, fit_seconds, fitted = sampling_order(len(rows)), 0.0, 0
     if chosen is None:
         assert isinstance(codec, FittedToSample)
         started = time.monotonic()
         frames = min(SAMPLE_FRAMES, round(_FITTED * plan.frames))
-        chosen = codec.fit(take_sample(source, surveyed, rows, frames=frames))
+        sample = take_sample(source, rows, frames=frames)
+        chosen = codec.fit(sample)
         fit_seconds = time.monotonic() - started
-        fitted = _reaching(surveyed.frames[order], frames)
-    numbers = _numbers(order, fitted, surveyed, plan, sample_frames)
-    trial = try_out(source, chosen, wanted, numbers, surveyed, rows)
+        fitted = len(sample)
+    numbers = _numbers(order, fitted, plan, rows, sample_frames)
+    trial = try_out(source, chosen, wanted, *rows.take(numbers))
     return Forecast(
         present=present,
         utterances=plan.utterances,
@@ -155,9 +156,6 @@ def forecast(
         unknown=not np.isin(numbers, order[:fitted]).any(),
         kl=trial.store.certificate().kl,
     )
-
-
-_NOTHING = Survey(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint32), np.empty(0, np.int32))
 
 
 def _there(
@@ -178,15 +176,13 @@ def _there(
     return codec, found
 
 
-def _numbers(
-    order: NDArray[np.int64], fitted: int, surveyed: Survey, plan: Plan, frames: int
-) -> NDArray[np.int64]:
+def _numbers(order: NDArray[np.int64], fitted: int, plan: Plan, rows: Rows, frames: int) -> NDArray[np.int64]:
     """Utterances for the trial, rising: missing ones, if there are any, such as no codec was fitted to."""
-    missing = [part[plan.missing[part]] for part in (order[fitted:], order)]
-    chosen = missing[0] if len(missing[0]) else missing[1]
-    return np.sort(chosen[: _reaching(surveyed.frames[chosen], frames)])
-
-
-def _reaching(lengths: NDArray[np.int32], frames: int) -> int:
-    """How many of the first ones have so many frames together; all, if they have not."""
-    return min(int(np.searchsorted(np.cumsum(lengths, dtype=np.int64), frames)) + 1, len(lengths))
+    # Of very many utterances the order has only some, and what is missing need not be among them.
+    places = (order[fitted:], order, plan.rows(int(plan.units[0])))
+    chosen = next(missing for part in places if len(missing := part[plan.missing.has(part)]))
+    count = reached = 0
+    while not count or (reached < frames and count < len(chosen)):
+        reached += rows.take(chosen[count : count + 1])[0]["num_frames"][0].as_py()
+        count += 1
+    return np.sort(chosen[:count])

@@ -192,6 +192,7 @@ class Attributes(_Record):
         runs: what wrote to it, in the order of their beginning.
         skipped: what runs left out and nobody has stored since.
         id_index: of all shards but the latest, after `softstore compact` of a large store.
+        class_names: what to call each class when people look; empty if nobody named them.
     """
 
     format: Literal[1] = 1
@@ -217,6 +218,7 @@ class Attributes(_Record):
     runs: list[RunRecord] = Field(default_factory=list, exclude_if=_is_empty)
     skipped: list[Skipped] = Field(default_factory=list, exclude_if=_is_empty)
     id_index: IdIndex | None = Field(default=None, exclude_if=_is_empty)
+    class_names: list[str] = Field(default_factory=list, exclude_if=_is_empty)
 
     def is_finished(self, published: int) -> bool:
         """Whether whoever fills the store is done, where so many shards are published.

@@ -106,4 +106,5 @@ def store_attributes(corpus: Corpus, teacher: Teacher, shard_frames: int, chunk_
         features=source.features,
         corpus=source.corpus,
         created_by=CREATED_BY,
+        class_names=source.class_names,
     )

@@ -89,6 +89,17 @@ class LocalFiles:
     def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
         return (found for found in self._files(prefix) if not _STAGED.search(found[0]))
 
+    def children(self, prefix: str) -> list[str]:
+        try:
+            with os.scandir(self.root / prefix) as entries:
+                return [
+                    f"{entry.name}/" if entry.is_dir() else entry.name
+                    for entry in entries
+                    if not _STAGED.search(entry.name)
+                ]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
     def staged(self) -> Iterator[tuple[str, int]]:
         """(path, size) of files that are not whole yet, or never will be because their writer was killed."""
         return (found for found in self._files("") if _STAGED.search(found[0]))

@@ -59,3 +59,8 @@ class MemoryObjects:
         with self._lock:
             sizes = {path: len(data) for path, data in self._objects.items() if path.startswith(below)}
         yield from sorted(sizes.items())
+
+    def children(self, prefix: str) -> list[str]:
+        begin = len(prefix) + 1 if prefix else 0
+        heads = (path[begin:].partition("/")[:2] for path, _ in self.walk(prefix))
+        return list({name + slash for name, slash in heads})

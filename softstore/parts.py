@@ -119,11 +119,11 @@ def _iter_spans(
 
     begin, looks, looked = 0, 0, 0.0
     while True:
-        spans = [
+        spans = (
             span
             for span in part_spans(attributes.compacted, attributes.shards)
             if span[1] >= begin and not holds(known, span)
-        ]
+        )
         latest = attributes
         with closing(read_ahead(read, spans, _REQUESTS, 2 * _REQUESTS)) as parts:
             for span, part, asked in parts:
@@ -150,14 +150,14 @@ def _iter_spans(
         attributes = latest
 
 
-def part_spans(compacted: Sequence[Span], shards: int) -> list[Span]:
+def part_spans(compacted: Sequence[Span], shards: int) -> Iterator[Span]:
     """The shards of every part that there may be, in order: compacted ones, and one for each other shard."""
-    spans: list[Span] = []
     shard = 0
     for first, last in compacted:
-        spans += [(single, single) for single in range(shard, first)] + [(first, last)]
+        yield from ((single, single) for single in range(shard, first))
+        yield first, last
         shard = last + 1
-    return spans + [(single, single) for single in range(shard, shards)]
+    yield from ((single, single) for single in range(shard, shards))
 
 
 def holds(spans: Sequence[Span], span: Span) -> bool:

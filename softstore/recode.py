@@ -80,7 +80,7 @@ def recoded_attributes(source: Store, shard_frames: int | None, chunk_frames: in
         InvalidInputError: shards are not whole chunks.
     """
     theirs = source.attributes
-    if not theirs.is_finished(len(source.manifest.shards)):
+    if not theirs.is_finished(sum(len(piece.shards) for piece in source.frames.pieces(["objects"]))):
         raise ConflictError(f"{source.url} is unfinished: run the command that makes it again first.")
     shard_frames = shard_frames or theirs.shard_frames
     chunk_frames = chunk_frames or theirs.chunk_frames
@@ -102,6 +102,7 @@ def recoded_attributes(source: Store, shard_frames: int | None, chunk_frames: in
         features=theirs.features,
         corpus=theirs.corpus,
         created_by=CREATED_BY,
+        class_names=theirs.class_names,
     )
 
 

@@ -1,7 +1,9 @@
 """Objects on S3 or a web server, through obstore.
 
-Requests that fail in passing (5xx, timeouts, connections that break, also in the middle of an answer) are
-tried again with exponential back-off and jitter, for a bounded time. What was read but is wrong is never
+Requests that fail in passing (5xx, 429, timeouts, connections that break, also in the middle of an answer)
+are tried again with exponential back-off and jitter, for a bounded time; the pauses are our own, whatever a
+``Retry-After`` says. Connections are kept and used again. Certificates are checked against the system's
+authorities, or those in the file that ``SSL_CERT_FILE`` names. What was read but is wrong is never
 asked for again: checksums, a level above, make that an error.
 """
 
@@ -44,7 +46,8 @@ _BROKEN_ANSWER = re.compile(r"Generic \w+ error: (Error getting [\w ]+ body: )?H
 _ASKED = re.compile(r"Error performing \w+ https?://(?:[^/\s]*@)?([^/\s]+)")
 _STATUS = re.compile(r"status code: (\d{3}[ \w]*)")
 _S3_CODE = re.compile(r"<Code>(\w+)</Code>")
-_CAUSE = re.compile(r'message: "([^"]+)"|(invalid peer certificate: \w+)|(failed to lookup address)')
+_CAUSE = re.compile(r'message: "([^"]+)"|(failed to lookup address)')
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ class Retries:
     seconds: float = 60.0
     """No retry begins later than this after the first try, or after an answer that broke off."""
 
-    times: int = 10
+    times: int = 100
+    """More than fit into that time, as a rule: pauses that are short by chance must not cut it short."""
+
     first_pause: float = 0.1
     """Seconds before the first retry. Later pauses grow at random, exponentially on average."""
 
@@ -141,8 +146,7 @@ class RemoteObjects:
         self._ask(lambda: obstore.delete(self._writer, path))
 
     def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
-        if isinstance(self._reader, HTTPStore):
-            raise OSError("a web server does not list its files: use a path or s3:// for this")
+        self._require_listing()
         # All of it before the first, so that a listing which breaks off is begun again and never cut short.
         yield from self._ask(
             lambda: [
@@ -151,6 +155,12 @@ class RemoteObjects:
                 for found in page
             ]
         )
+
+    def children(self, prefix: str) -> list[str]:
+        self._require_listing()
+        found = self._ask(lambda: obstore.list_with_delimiter(self._reader, prefix or None))
+        directories = (path.rpartition("/")[2] + "/" for path in found["common_prefixes"])
+        return [*directories, *(entry["path"].rpartition("/")[2] for entry in found["objects"])]
 
     def _store(self, read_timeout: timedelta) -> HTTPStore | S3Store:
         client: ClientConfig = {
@@ -174,6 +184,10 @@ class RemoteObjects:
             prefix = self._address.path.strip("/") or None
             return S3Store(self._address.netloc, prefix=prefix, client_options=client, retry_config=retry)
         return HTTPStore.from_url(self._address.geturl(), client_options=client, retry_config=retry)
+
+    def _require_listing(self) -> None:
+        if isinstance(self._reader, HTTPStore):
+            raise OSError("a web server does not list its files: use a path or s3:// for this")
 
     def _require_writable(self) -> None:
         if isinstance(self._writer, HTTPStore):
@@ -206,6 +220,7 @@ def _explain(error: Exception, address: SplitResult, token: str | None, waited: 
     status = _STATUS.search(text)
     code = _S3_CODE.search(text)
     cause = _CAUSE.search(text)
+    certificate = _CERTIFICATE.search(text)
     on_s3 = address.scheme == "s3"
     asked = _ASKED.search(text)
     where = asked[1] if asked else "S3" if on_s3 else address.netloc
@@ -224,13 +239,18 @@ def _explain(error: Exception, address: SplitResult, token: str | None, waited: 
         )
     elif isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
         what = "refuses this token" if token else "wants a token"
-        reason = f"{where} {what}: pass one that it accepts as token="
+        reason = f"{where} {what}: pass one that it accepts as token=, or in SOFTSTORE_TOKEN"
     elif isinstance(error, NotSupportedError):
         reason = f"{where} does not support Range requests: serve it with a web server that does"
     elif status:
         advice = "try again later" if status[1][0] == "5" else "check the address"
         kept = f" and did so for {waited:.0f} s" if status[1][0] == "5" else ""
         reason = f"{where} answered {status[1].strip()}{f' ({code[1]})' if code else ''}{kept}: {advice}"
+    elif certificate:
+        reason = (
+            f"the certificate of {where} is not trusted here ({certificate[1]}): name the file of its "
+            "authority in SSL_CERT_FILE"
+        )
     elif "kind: Connect" in text:
         why = next(filter(None, cause.groups()), "") if cause else ""
         reason = f"no connection to {where}{f' ({why})' if why else ''}: check the address and that it runs"

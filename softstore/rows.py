@@ -23,9 +23,12 @@ class Rows:
 
     def __init__(self, source: Frames, surveyed: Survey) -> None:
         self._source = source
-        self._firsts = np.flatnonzero(np.diff(surveyed.shards, prepend=-1))
-        self._shards = surveyed.shards[self._firsts]
+        self._firsts, self._shards = surveyed.firsts, surveyed.shards
+        self._size = len(surveyed)
         self._parts: Recent[Span, pa.Table] = Recent(_PARTS)
+
+    def __len__(self) -> int:
+        return self._size
 
     def take(self, numbers: NDArray[np.int64]) -> tuple[pa.Table, dict[str, ShardObject]]:
         """The rows with these numbers, rising, and all objects of their shards.

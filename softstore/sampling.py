@@ -17,15 +17,17 @@ from softstore.parts import read_attributes
 from softstore.posteriors import Posteriors
 from softstore.rows import Rows
 from softstore.storage import Storage
-from softstore.survey import Survey, survey
+from softstore.survey import survey
 from softstore.utterance import Utterance
 
 U = TypeVar("U", bound=Utterance)
 
+_CANDIDATES = 1 << 20
+"""Of more utterances than this, so many from all over are drawn from."""
+
 
 def take_sample(
     source: Posteriors[U],
-    surveyed: Survey | None = None,
     rows: Rows | None = None,
     *,
     frames: int = SAMPLE_FRAMES,
@@ -36,14 +38,13 @@ def take_sample(
     The same ids in the same order give the same utterances, of ``frames`` or a little more together.
 
     Args:
-        surveyed, rows: of the source, where they are at hand.
+        rows: of the source, where they are at hand.
         patient: pass over utterances whose posteriors cannot be used.
     """
     held = source.collection.frames
-    surveyed = surveyed or survey(held.storage, held.attributes)
-    rows = rows or Rows(held, surveyed)
+    rows = Rows(held, survey(held.storage, held.attributes)) if rows is None else rows
     sample: list[Tensor] = []
-    for number in sampling_order(len(surveyed)):
+    for number in sampling_order(len(rows)):
         if sum(len(utterance) for utterance in sample) >= frames:
             break
         for utterance in source.collection.scan_rows(*rows.take(np.array([number]))):
@@ -53,8 +54,10 @@ def take_sample(
 
 
 def sampling_order(utterances: int) -> NDArray[np.int64]:
-    """In which order utterances are taken into samples, by their number: (utterances,), int64."""
-    return np.random.default_rng(0).permutation(utterances)
+    """In which order utterances are taken into samples, by their number: (utterances,), int64; a million of
+    more than that."""
+    candidates = min(utterances, _CANDIDATES)
+    return np.random.default_rng(0).permutation(candidates) * utterances // max(candidates, 1)
 
 
 def stored_codec(storage: Storage, asked: FittedToSample) -> Codec | None:

@@ -25,6 +25,12 @@ _DEFAULT_RETRIES = Retries()
 
 _memory: dict[str, MemoryObjects] = {}
 
+TOKEN_VARIABLE = "SOFTSTORE_TOKEN"
+"""The environment variable that holds the bearer token for web servers."""
+
+_SERVED_STORE = re.compile(r"/v1/stores/[^/]+$")
+"""How the URL of a store ends in `softstore serve`; its objects lie below it."""
+
 
 class Backend(Protocol):
     """What a kind of storage can do. Raises FileNotFoundError, and OSError for all that is refused."""
@@ -38,6 +44,7 @@ class Backend(Protocol):
     def move(self, path: str, target: str) -> None: ...
     def delete(self, path: str) -> None: ...
     def walk(self, prefix: str) -> Iterator[tuple[str, int]]: ...
+    def children(self, prefix: str) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,11 @@ class Storage:
         with self._errors("list", prefix):
             yield from self.backend.walk(prefix)
 
+    def children(self, prefix: str = "") -> list[str]:
+        """Names directly below the directory ``prefix``, those of directories with a ``/``; not over HTTP."""
+        with self._errors("list", prefix):
+            return sorted(self.backend.children(prefix))
+
     @contextmanager
     def _errors(self, verb: str, path: str) -> Iterator[None]:
         if "\0" in path or (path and not {"", ".", ".."}.isdisjoint(path.split("/"))):
@@ -148,9 +160,9 @@ def open_storage(
 
     Args:
         url: a local path, ``file:///path``, ``s3://bucket/prefix`` (credentials, region and endpoint from the
-            usual AWS environment variables), ``http(s)://`` (read-only), or ``memory://name``
-            (shared within this process).
-        token: bearer token for ``http(s)://``.
+            usual AWS environment variables), ``http(s)://`` (read-only; of a service also the store's own
+            ``https://host/v1/stores/NAME``), or ``memory://name`` (shared within this process).
+        token: bearer token for ``http(s)://``; else that of the environment variable ``SOFTSTORE_TOKEN``.
         writable: create a local directory that does not exist yet.
         retries: of S3 and HTTP.
 
@@ -162,7 +174,7 @@ def open_storage(
     if re.match(r"\w+://[^/]*@|(s3|https?)://.*[?#]", text):
         raise InvalidInputError(
             f"A URL beginning with {text.partition(':')[0]}:// takes no user, password, query or fragment: "
-            "leave them out; a token goes to token=."
+            "leave them out; a token goes to token= or SOFTSTORE_TOKEN."
         )
     try:
         parts = urlsplit(text)
@@ -176,6 +188,11 @@ def open_storage(
             if writable and parts.scheme != "s3":
                 raise InvalidInputError(f"{text} cannot be written: stores are read-only over HTTP.")
             root = text.rstrip("/")
+            if parts.scheme == "s3":
+                return Storage(root, RemoteObjects(root, None, retries), None, retries)
+            if _SERVED_STORE.search(root):
+                root += "/objects"
+            token = token or os.environ.get(TOKEN_VARIABLE)
             return Storage(root, RemoteObjects(root, token, retries), token, retries)
     except (BaseError, ValueError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")

@@ -1,64 +1,77 @@
-"""What is published, in a few bytes an utterance: all that a plan for millions of them needs to know."""
+"""What is published, as far as a plan for millions of utterances needs to know it."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from softstore.errors import CorruptDataError, SoftstoreError
 from softstore.format import Attributes, Complete
 from softstore.parts import iter_parts
+from softstore.spilled import Records, by_key
 from softstore.storage import Storage
 
 _COLUMNS = ["utterance_id", "shard", "num_frames", "features_crc32c"]
 
 
-@dataclass(frozen=True, slots=True)
 class Survey:
-    """Every published utterance, in stored order; all arrays (utterances,).
+    """Every published utterance, in stored order; in memory, some bytes a shard.
 
     Attributes:
-        keys: a hash of each id, int64, good for this process alone.
-        frames: int32.
-        checksums: of the features, uint32; 0 where there are none.
-        shards: int32, rising.
+        records: of each utterance, by `key`; the checksum is of its features, 0 where there are none.
+        frames: of all.
     """
 
-    keys: NDArray[np.int64]
-    frames: NDArray[np.int32]
-    checksums: NDArray[np.uint32]
-    shards: NDArray[np.int32]
+    def __init__(self) -> None:
+        self.records = Records()
+        self.frames = 0
+        self._shards, self._firsts = array("q"), array("q")
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.records)
+
+    @property
+    def shards(self) -> NDArray[np.int64]:
+        """Those that are published, rising: (shards,)."""
+        return np.array(self._shards, np.int64)
+
+    @property
+    def firsts(self) -> NDArray[np.int64]:
+        """The number of the first utterance of each: (shards,)."""
+        return np.array(self._firsts, np.int64)
+
+    def add(
+        self,
+        keys: NDArray[np.int64],
+        frames: NDArray[np.int32],
+        checksums: NDArray[np.uint32],
+        shards: NDArray[np.int32],
+    ) -> None:
+        """The next utterances; all arrays (utterances,), shards rise."""
+        begins = np.flatnonzero(np.diff(shards, prepend=self._shards[-1] if self._shards else -1))
+        self._shards.extend(shards[begins].tolist())
+        self._firsts.extend((begins + len(self)).tolist())
+        self.frames += int(frames.sum(dtype=np.int64))
+        self.records.append(keys, frames, checksums)
 
     def those_of(self, utterance_ids: Iterable[str]) -> set[str]:
         """Which of these ids are there."""
         named = {key(utterance_id): utterance_id for utterance_id in utterance_ids}
+        if not named:
+            return set()
         wanted = np.fromiter(named, np.int64, len(named))
-        return {named[found] for found in wanted[np.isin(wanted, self.keys)].tolist()}
+        there = (wanted[np.isin(wanted, records["key"])].tolist() for (records,) in by_key(self.records))
+        return {named[found] for some in there for found in some}
 
     def complete(self) -> Complete:
         """For a store's attributes: up to which shard there is no gap, and how much there is."""
-        shards = np.unique(self.shards)
+        shards = self.shards
         gaps = np.flatnonzero(shards != np.arange(len(shards)))
         whole = int(gaps[0]) if len(gaps) else len(shards)
-        return Complete(shards=whole, utterances=len(self), frames=int(self.frames.sum(dtype=np.int64)))
-
-    def find(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where these keys are, (keys,), int64; -1 for those that are not there."""
-        if not len(self) or not len(keys):
-            return np.full(len(keys), -1)
-        order, asked = np.argsort(self.keys, kind="stable"), np.argsort(keys, kind="stable")
-        # In order on both sides: at random, every step of every search would wait for memory.
-        places = np.empty(len(keys), np.int64)
-        places[asked] = np.searchsorted(self.keys[order], keys[asked])
-        found = order[np.minimum(places, len(order) - 1)]
-        return np.where(self.keys[found] == keys, found, -1)
+        return Complete(shards=whole, utterances=len(self), frames=self.frames)
 
 
 def survey(storage: Storage, attributes: Attributes) -> Survey:
@@ -66,20 +79,23 @@ def survey(storage: Storage, attributes: Attributes) -> Survey:
 
     Raises:
         CorruptDataError: a manifest part is damaged, or lists an utterance that another lists, too.
+        StorageError: a storage, or the temporary directory, refused.
     """
-    parts = [_part(table) for table in iter_parts(storage, attributes, _COLUMNS)]
-    kinds = (np.int64, np.int32, np.uint32, np.int32)
-    columns = [
-        np.concatenate([np.empty(0, kind), *column])
-        for kind, column in zip(kinds, zip(*parts, strict=True) if parts else [()] * len(kinds), strict=True)
-    ]
-    found = Survey(*columns)
-    _check_different(found.keys, lambda rows: _ids(storage, attributes, rows), storage.url)
+    found = Survey()
+    for table in iter_parts(storage, attributes, _COLUMNS):
+        ids = table["utterance_id"].to_pylist()
+        found.add(
+            np.fromiter(map(key, ids), np.int64, len(ids)),
+            table["num_frames"].to_numpy(),
+            table["features_crc32c"].fill_null(0).to_numpy(),
+            table["shard"].to_numpy(),
+        )
+    _check_different(found, lambda rows: _ids(storage, attributes, rows), storage.url)
     return found
 
 
 def key(utterance_id: str) -> int:
-    """As in `Survey.keys`."""
+    """A hash, good for this process alone."""
     return hash(utterance_id)
 
 
@@ -88,28 +104,18 @@ def utterance_id_at(storage: Storage, attributes: Attributes, row: int) -> str:
     return _ids(storage, attributes, [row])[0]
 
 
-def _part(
-    table: pa.Table,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint32], NDArray[np.int32]]:
-    ids = table["utterance_id"].to_pylist()
-    return (
-        np.fromiter(map(key, ids), np.int64, len(ids)),
-        table["num_frames"].to_numpy(),
-        table["features_crc32c"].fill_null(0).to_numpy().astype(np.uint32),
-        table["shard"].to_numpy(),
-    )
-
-
-def _check_different(keys: NDArray[np.int64], ids: Callable[[Iterable[int]], list[str]], url: str) -> None:
-    ordered = np.sort(keys)
-    alike = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(alike):
-        return
-    first, second = ids(np.flatnonzero(keys == alike[0])[:2].tolist())
-    if first == second:
-        raise CorruptDataError(f"The manifest of {url} lists utterance {first!r} twice: make it anew.")
-    # One in a hundred thousand times, for ten million utterances; hashes differ from run to run.
-    raise SoftstoreError(f"{first!r} and {second!r} in {url} have the same hash by chance: run this again.")
+def _check_different(surveyed: Survey, ids: Callable[[Iterable[int]], list[str]], url: str) -> None:
+    for (records,) in by_key(surveyed.records):
+        alike = np.flatnonzero(records["key"][1:] == records["key"][:-1])
+        if not len(alike):
+            continue
+        first, second = ids(records["row"][alike[0] : alike[0] + 2].tolist())
+        if first == second:
+            raise CorruptDataError(f"The manifest of {url} lists utterance {first!r} twice: make it anew.")
+        # One in a hundred thousand times, for ten million utterances; hashes differ from run to run.
+        raise SoftstoreError(
+            f"{first!r} and {second!r} in {url} have the same hash by chance: run this again."
+        )
 
 
 def _ids(storage: Storage, attributes: Attributes, rows: Iterable[int]) -> list[str]:

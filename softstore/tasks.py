@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from softstore.errors import ConflictError
 from softstore.manifest import ShardObject
+from softstore.marks import Marks
 from softstore.planner import pack
 from softstore.rows import Rows
+from softstore.spilled import by_key
 from softstore.survey import Survey
 
 
@@ -44,28 +46,30 @@ class ShardTask:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done; a few bytes an utterance.
+    """What is to be done; a bit an utterance, and a few bytes a unit.
 
     Attributes:
         bounds: where each unit begins among the collection's utterances, and where the last ends.
         shards: the shard of each unit, int64; -1 where nothing is left to do.
-        missing: which utterances are to be stored, (utterances,), bool.
+        missing: which utterances are to be stored.
+        utterances: how many that are.
         frames: of those.
     """
 
     bounds: NDArray[np.int64]
     shards: NDArray[np.int64]
-    missing: NDArray[np.bool_]
+    missing: Marks
+    utterances: int
     frames: int
-
-    @property
-    def utterances(self) -> int:
-        return int(self.missing.sum())
 
     @property
     def units(self) -> NDArray[np.int64]:
         """The numbers of those with something to do."""
         return np.flatnonzero(self.shards >= 0)
+
+    def rows(self, unit: int) -> NDArray[np.int64]:
+        """The numbers of the utterances of a unit that are to be stored, rising."""
+        return self.missing.between(int(self.bounds[unit]), int(self.bounds[unit + 1]))
 
 
 def plan_tasks(
@@ -88,16 +92,25 @@ def plan_tasks(
         ConflictError: an utterance has other features than the one that is published.
         InvalidInputError: an utterance does not fit a shard.
     """
-    bounds = pack(surveyed.frames, shard_frames, block_frames, name)
-    there = published.find(surveyed.keys)
-    _check_same(surveyed, published, there, name)
-    missing = there < 0
-    missing[np.isin(surveyed.keys, np.array(leave_out, np.int64))] = False
-    unit_of = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    todo = np.zeros(len(bounds) - 1, bool)
-    todo[unit_of[missing]] = True
-    shards = _numbers(todo, np.unique(published.shards))
-    return Plan(bounds, shards, missing, int(surveyed.frames[missing].sum(dtype=np.int64)))
+    bounds = pack(surveyed.records.frames(), shard_frames, block_frames, name)
+    missing, todo = Marks(len(surveyed)), np.zeros(len(bounds) - 1, bool)
+    left_out = np.array(leave_out, np.int64)
+    utterances = frames = 0
+    other = len(surveyed)
+    for ours, theirs in by_key(surveyed.records, published.records):
+        there, same = _found(ours, theirs)
+        other = int(ours["row"][there & ~same].min(initial=other))
+        wanted = ours.compress(~there & ~np.isin(ours["key"], left_out))
+        missing.add(wanted["row"])
+        todo[np.searchsorted(bounds, wanted["row"], side="right") - 1] = True
+        utterances += len(wanted)
+        frames += int(wanted["frames"].sum(dtype=np.int64))
+    if other < len(surveyed):
+        raise ConflictError(
+            f"Utterance {name(other)!r} has other features than the stored one: choose another place for the "
+            "new ones, or give changed utterances ids of their own."
+        )
+    return Plan(bounds, _numbers(todo, published.shards), missing, utterances, frames)
 
 
 def iter_tasks(plan: Plan, rows: Rows, units: Iterable[int]) -> Iterator[ShardTask]:
@@ -107,37 +120,26 @@ def iter_tasks(plan: Plan, rows: Rows, units: Iterable[int]) -> Iterator[ShardTa
         CorruptDataError: the collection's manifest is damaged.
     """
     for unit in units:
-        first, last = plan.bounds[unit], plan.bounds[unit + 1]
-        table, objects = rows.take(first + np.flatnonzero(plan.missing[first:last]))
-        yield ShardTask(int(plan.shards[unit]), table, objects)
+        yield ShardTask(int(plan.shards[unit]), *rows.take(plan.rows(unit)))
 
 
-def _check_same(
-    surveyed: Survey, published: Survey, there: NDArray[np.int64], name: Callable[[int], str]
-) -> None:
-    rows = np.flatnonzero(there >= 0)
-    found = there[rows]
-    other = (surveyed.checksums[rows] != published.checksums[found]) | (
-        surveyed.frames[rows] != published.frames[found]
-    )
-    if other.any():
-        raise ConflictError(
-            f"Utterance {name(int(rows[other.argmax()]))!r} has other features than the stored one: choose "
-            "another place for the new ones, or give changed utterances ids of their own."
-        )
+def _found(ours: NDArray[np.void], theirs: NDArray[np.void]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of our records are among theirs, and which are just as they are there; both are sorted by key."""
+    if not len(theirs):
+        return np.zeros(len(ours), bool), np.zeros(len(ours), bool)
+    places = np.searchsorted(theirs["key"], ours["key"])
+    nearest = theirs.take(places, mode="clip")
+    same = (nearest["checksum"] == ours["checksum"]) & (nearest["frames"] == ours["frames"])
+    return nearest["key"] == ours["key"], same
 
 
-def _numbers(todo: NDArray[np.bool_], taken: NDArray[np.int32]) -> NDArray[np.int64]:
+def _numbers(todo: NDArray[np.bool_], taken: NDArray[np.int64]) -> NDArray[np.int64]:
     """The shard of each unit that has something to do; whoever asks later gives the others the same."""
+    units = np.flatnonzero(todo)
+    moved = units[np.isin(units, taken)]
+    behind = taken[taken >= len(todo)]
+    free = np.setdiff1d(np.arange(len(todo), len(todo) + len(behind) + len(moved)), behind)
     numbers = np.full(len(todo), -1, np.int64)
-    published = set(taken.tolist())
-    behind = len(todo)
-    for unit in np.flatnonzero(todo).tolist():
-        if unit not in published:
-            numbers[unit] = unit
-            continue
-        while behind in published:
-            behind += 1
-        numbers[unit] = behind
-        behind += 1
+    numbers[units] = units
+    numbers[moved] = free[: len(moved)]
     return numbers

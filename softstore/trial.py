@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from softstore.codecs import Codec
 from softstore.format import Attributes
 from softstore.frames import Frames
 from softstore.inference import Inference
 from softstore.inventory import inventory
+from softstore.manifest import ShardObject
 from softstore.memory_objects import MemoryObjects
 from softstore.metadata import metadata_objects
 from softstore.parts import part_to_bytes, read_part
 from softstore.planner import pack
 from softstore.processors import usable_processors
 from softstore.publishing import with_codec
-from softstore.rows import Rows
 from softstore.shard_maker import OnError, ShardMaker
 from softstore.sharding import index_bytes
 from softstore.storage import Storage
 from softstore.store import Store
-from softstore.survey import Survey, utterance_id_at
 from softstore.tasks import ShardTask
 from softstore.writer import create
 
@@ -73,15 +71,14 @@ def try_out(
     source: Inference,
     codec: Codec,
     wanted: Attributes,
-    numbers: NDArray[np.int64],
-    surveyed: Survey,
-    rows: Rows,
+    rows: pa.Table,
+    objects: Mapping[str, ShardObject],
 ) -> Trial:
     """Store these utterances in memory, as generation would.
 
     Args:
         wanted: the attributes of the store to be, without the codec's.
-        numbers: of the utterances in the survey of the corpus, rising.
+        rows, objects: of the utterances, as for `softstore.collection.Collection.scan_rows`.
 
     Raises:
         InvalidInputError: an utterance does not fit a shard, or the teacher's output is not usable.
@@ -89,7 +86,7 @@ def try_out(
     """
     storage = Storage("memory://trial", MemoryObjects())
     writer = create(storage, with_codec(wanted, codec), codec.arrays())
-    tasks = list(_tasks(source, writer.attributes, numbers, surveyed, rows))
+    tasks = list(_tasks(writer.attributes, rows, dict(objects)))
     writer.allocate(len(tasks))
     # What is done only once (memory, kernels, threads) is not to be taken for the speed.
     first = source.collection.scan_rows(tasks[0].rows.slice(0, 1), tasks[0].objects)
@@ -102,14 +99,11 @@ def try_out(
     return Trial(Store(Frames(storage)), frames / seconds)
 
 
-def _tasks(
-    source: Inference, attributes: Attributes, numbers: NDArray[np.int64], surveyed: Survey, rows: Rows
-) -> Iterator[ShardTask]:
-    held = source.collection.frames
-
+def _tasks(attributes: Attributes, rows: pa.Table, objects: dict[str, ShardObject]) -> Iterator[ShardTask]:
     def name(place: int) -> str:
-        return utterance_id_at(held.storage, held.attributes, int(numbers[place]))
+        return str(rows["utterance_id"][place])
 
-    bounds = pack(surveyed.frames[numbers], attributes.shard_frames, attributes.block_frames, name)
+    lengths = rows["num_frames"].to_numpy()
+    bounds = pack([lengths], attributes.shard_frames, attributes.block_frames, name)
     for shard, (first, last) in enumerate(pairwise(bounds.tolist())):
-        yield ShardTask(shard, *rows.take(numbers[first:last]))
+        yield ShardTask(shard, rows.slice(first, last - first), objects)

@@ -70,6 +70,10 @@ class InTurns:
         self.turns.wait(self.who)
         return self.inner.walk(prefix)
 
+    def children(self, prefix: str) -> list[str]:
+        self.turns.wait(self.who)
+        return self.inner.children(prefix)
+
     def put(self, path: str, data: bytes) -> None:
         self.turns.wait(self.who)
         self.inner.put(path, data)

@@ -77,11 +77,12 @@ class LinearTeacher:
     seed: int = 0
     scale: float = 2.0
     class_count: int = CLASSES
+    dimensions: int = DIMENSIONS
     description: dict[str, Any] = field(default_factory=lambda: {"model": "linear"})
 
     def __post_init__(self) -> None:
         generator = torch.Generator().manual_seed(self.seed)
-        self.weights = self.scale * torch.randn(DIMENSIONS, self.class_count, generator=generator)
+        self.weights = self.scale * torch.randn(self.dimensions, self.class_count, generator=generator)
         self.fingerprint = hashlib.sha256(self.weights.numpy().tobytes()).hexdigest()
 
     def log_posteriors(self, features: Tensor) -> Tensor:

@@ -47,6 +47,9 @@ class Watched:
     def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
         return self.inner.walk(prefix)
 
+    def children(self, prefix: str) -> list[str]:
+        return self.inner.children(prefix)
+
     def put(self, path: str, data: bytes) -> None:
         self._change(lambda: self.inner.put(path, data))
 

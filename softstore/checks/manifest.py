@@ -50,7 +50,7 @@ def check_parts(
         ConflictError: the store was compacted meanwhile.
     """
     listing = list_parts(attributes, unlisted)
-    known = part_spans(listing.compacted, listing.shards)
+    known = list(part_spans(listing.compacted, listing.shards))
 
     def read(span: Span) -> pa.Table | CorruptDataError | None:
         try:

@@ -204,6 +204,15 @@ class StorageContract(ReadingContract):
         assert list(writer.walk("a/b/1")) == []
         assert list(writer.walk("no")) == []
 
+    def test_names_directly_below(self, writer: Storage) -> None:
+        assert writer.children() == []
+        for name in ("a/b/1", "a/b/2", "a/c", "ab", "with space/ü"):
+            writer.put(name, DATA)
+        assert writer.children() == ["a/", "ab", "with space/"]
+        assert writer.children("a") == ["b/", "c"]
+        assert writer.children("with space") == ["ü"]
+        assert writer.children("no") == []
+
 
 class TestLocalFiles(StorageContract):
     @pytest.fixture

@@ -227,10 +227,7 @@ def test_only_tasks_and_receipts_cross_the_scheduler(source: Corpus) -> None:
     """A task is as large as its manifest rows: no features, no weights, no posteriors."""
     frames = source.frames
     surveyed = survey(frames.storage, frames.attributes)
-    nothing = Survey(
-        np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint32), np.empty(0, np.int32)
-    )
-    plan = plan_tasks(surveyed, nothing, 512, 1, str)
+    plan = plan_tasks(surveyed, Survey(), 512, 1, str)
     for task in iter_tasks(plan, Rows(frames, surveyed), plan.units):
         assert len(pickle.dumps(task)) < 4_000 + 200 * len(task.rows)
 

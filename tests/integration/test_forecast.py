@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from softstore import Corpus, Fidelity, Store
+from softstore import Corpus, Fidelity, Store, sampling
 from softstore.cli import build
 from softstore.codecs import Codec, FittedToSample, Float16, TopK
 from softstore.errors import ConflictError, InvalidInputError
@@ -109,6 +109,19 @@ def test_what_is_stored_already_is_not_counted_again(tmp_path: Path, large: Corp
     assert found.bytes == pytest.approx(bytes_in(tmp_path / "store") - before, rel=0.15)
     nothing = foretold(large, FITTED, store.frames.storage)
     assert (nothing.present, nothing.utterances, nothing.bytes, nothing.seconds()) == (120, 0, 0, 0)
+
+
+def test_a_few_missing_ones_are_found_where_only_others_are_drawn_from(
+    tmp_path: Path, large: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "_CANDIDATES", 50)
+    assert sampling.sampling_order(60).tolist() != sampling.sampling_order(50).tolist()
+    assert max(sampling.sampling_order(1000)) == 980
+    some = make_corpus(tmp_path / "some", dict(list(LENGTHS.items())[:-1]))
+    store = generated(some, TopK(k=16), tmp_path / "store")
+    found = foretold(large, TopK(k=16), store.frames.storage)
+    assert (found.present, found.utterances, found.sample_utterances) == (119, 1, 1)
+    assert found.sample_frames == found.frames == list(LENGTHS.values())[-1]
 
 
 def test_what_generation_would_refuse_is_refused(tmp_path: Path, large: Corpus) -> None:

@@ -57,6 +57,9 @@ class CountingBackend:
     def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
         return self.backend.walk(prefix)
 
+    def children(self, prefix: str) -> list[str]:
+        return self.backend.children(prefix)
+
 
 def counted(url: str) -> tuple[Store, Counter[str]]:
     storage = open_storage(url)

@@ -70,6 +70,7 @@ def build(
         features=FEATURE_DESCRIPTION,
         corpus={**wanted, **described},
         created_by=f"softstore {version('softstore')}",
+        class_names=[tree.name(senone) for senone in range(tree.num_senones)],
     )
     writer = _open_or_create(storage, attributes)
     storage.put(SENONES, senone_json)

@@ -42,7 +42,7 @@ def _largest(values: Tensor, count: int) -> Tensor:
     width = values.shape[1] // _STRIDES
     if width < count:
         return values.topk(count, dim=-1, sorted=False).indices
-    peaks = values[:, : _STRIDES * width].unflatten(1, (_STRIDES, width)).amax(dim=1)
+    peaks = values[:, : _STRIDES * width].reshape(-1, _STRIDES, width).amax(dim=1)
     columns = peaks.topk(count, dim=-1, sorted=False).indices
     strides = torch.arange(_STRIDES, device=values.device) * width
     rest = torch.arange(_STRIDES * width, values.shape[1], device=values.device).expand(len(values), -1)
