@@ -1,25 +1,20 @@
-"""The formats of an answer: which one a client wants, and how posteriors look in it."""
+"""The formats of an answer, and which one a client wants."""
 
 from __future__ import annotations
 
 import base64
-import io
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
 from api.problems import NOT_ACCEPTABLE, ProblemError
-from softstore.utterance import TopClasses
 
 JSON = "application/json"
 NPY = "application/x-npy"
-
-TOP_CLASS = np.dtype([("class", "<u4"), ("posterior", "<f4")])
-"""One of the most probable classes of a frame, in npy."""
+ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 
 
 class JsonResponse(JSONResponse):
@@ -29,25 +24,13 @@ class JsonResponse(JSONResponse):
         return orjson.dumps(content, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-class NpyResponse(Response):
-    """One array as NumPy's npy, without pickle."""
-
-    media_type = NPY
-
-    def render(self, content: Any) -> bytes:
-        buffer = io.BytesIO()
-        np.lib.format.write_array(buffer, content, allow_pickle=False)
-        return buffer.getvalue()
+def binary(description: str) -> dict[str, Any]:
+    """A media type of ``content`` in OpenAPI."""
+    return {"schema": {"type": "string", "format": "binary", "description": description}}
 
 
-def structured(top: TopClasses) -> NDArray[np.void]:
-    """The most probable classes as one array: shape (frames, k) of `TOP_CLASS`, by falling probability."""
-    both = np.empty(top.classes.shape, TOP_CLASS)
-    both["class"], both["posterior"] = top.classes, top.posteriors
-    return both
-
-
-def negotiate(accept: str | None, offered: Sequence[str]) -> str:
+@lru_cache(maxsize=256)
+def negotiate(accept: str | None, offered: tuple[str, ...]) -> str:
     """The media type to answer in (RFC 9110, section 12.5.1); of equally wanted ones the first offered.
 
     Raises:

@@ -1,74 +1,184 @@
-"""One page of a manifest: which rows match, and where the next page begins."""
+"""Pages of utterances: which match, in which order, and where the next page begins."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from api.rows import Rows, is_large, rows_of, true_where
+from api.sorting import best_rows, check_sortable
+from softstore import Store
 from softstore.errors import InvalidInputError
-from softstore.manifest import Manifest
+from softstore.manifest import Piece, join
+from softstore.parts import iter_parts
 
-_CURSOR = re.compile(r"[0-9]{1,18}")
+_SEARCHED = ("utterance_id", "speaker", "text")
+_TAG_BYTES = 6
+_NUMBER_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which utterances, in which order.
+
+    Attributes:
+        equals: the value by column, as text.
+        search: in id, speaker or text, in upper or lower case.
+        sort: a column, rising, or falling after ``-``; None: stored order.
+    """
+
+    equals: Mapping[str, str]
+    search: str | None = None
+    sort: str | None = None
+
+    @property
+    def everything(self) -> bool:
+        return not self.equals and self.search is None
+
+    def tag(self) -> bytes:
+        asked = repr((sorted(self.equals.items()), self.search, self.sort))
+        return blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=_TAG_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in stored order.
-
-    Attributes:
-        total: rows on all pages together.
-        next_cursor: None on the last page.
+    """Attributes:
+    total: rows on all pages together, if it was asked for.
+    next_cursor: None on the last page.
     """
 
-    rows: list[dict[str, Any]]
-    total: int
+    rows: pa.Table
+    total: int | None
     next_cursor: str | None
 
 
-def page(manifest: Manifest, equals: Mapping[str, Any], limit: int, cursor: str | None) -> Page:
-    """The first ``limit`` rows after ``cursor`` whose columns equal the values given as text.
+def page(store: Store, wanted: Wanted, limit: int, cursor: str | None, count: bool) -> Page:
+    """The first ``limit`` rows after ``cursor``.
 
-    A cursor is the last row's first frame: it stays what it is when shards are published meanwhile, even
-    out of order.
+    A cursor is the first frame of the last row, which says all else of it: rows never change. So it stays
+    what it is when shards are published meanwhile, even out of order.
 
     Raises:
-        InvalidInputError: no such column, a value its type does not have, or a cursor not one of ours.
+        InvalidInputError: no such column, a value its type does not have, a column that cannot be sorted by,
+            or a cursor that is not of this query.
+        CorruptDataError: the manifest is damaged.
     """
-    table = manifest.where(**_typed(manifest, equals))
-    first_frames = table["first_frame"].to_numpy()
-    begin = _after(first_frames, cursor) if cursor is not None else 0
-    rows = table.slice(begin, limit).to_pylist()
-    end = begin + len(rows)
-    if end >= len(table):
-        return Page(rows, len(table), None)
-    return Page(rows, len(table), str(first_frames[end - 1]))
+    after = None if cursor is None else _first_frame(cursor, wanted)
+    if wanted.everything and wanted.sort is None and is_large(store):
+        found = _from_parts(store, after, limit + 1)
+        return _page(found, len(store) if count else None, wanted, limit)
+    rows = rows_of(store)
+    if wanted.sort is None:
+        numbers, total = _in_order(rows, wanted, after, limit + 1, count)
+    else:
+        column = wanted.sort.removeprefix("-")
+        check_sortable(rows.schema, column)
+        last = None if after is None else rows.find(after)
+        if after is not None and last is None:
+            raise _foreign()
+        masks = _masks(rows, wanted)
+        falling = wanted.sort.startswith("-")
+        numbers, total = best_rows(rows, masks, column, falling, last, limit + 1)
+    return _page(rows.take(numbers), total if count else None, wanted, limit)
 
 
-def _after(first_frames: np.ndarray[Any, np.dtype[np.int64]], cursor: str) -> int:
-    if not _CURSOR.fullmatch(cursor):
-        raise InvalidInputError("The cursor is not one that this service gave: start without one.")
-    return int(np.searchsorted(first_frames, int(cursor), side="right"))
+def _page(found: pa.Table, total: int | None, wanted: Wanted, limit: int) -> Page:
+    rows = found.slice(0, limit)
+    if len(found) <= limit:
+        return Page(rows, total, None)
+    last = int(rows["first_frame"][-1].as_py())
+    packed = wanted.tag() + last.to_bytes(_NUMBER_BYTES, "big")
+    return Page(rows, total, base64.urlsafe_b64encode(packed).rstrip(b"=").decode())
 
 
-def _typed(manifest: Manifest, equals: Mapping[str, Any]) -> dict[str, pa.Scalar]:
-    """Each value in the type of its column."""
-    schema = manifest.table.schema
-    typed = {}
-    for column, text in equals.items():
-        if column not in schema.names:
-            raise InvalidInputError(
-                f"There is no manifest column {column!r}; there are {', '.join(schema.names)}."
-            )
-        kind = schema.field(column).type
-        try:
-            typed[column] = pa.scalar(text, pa.string()).cast(kind)
-        except (pa.ArrowException, TypeError) as error:
-            raise InvalidInputError(
-                f"The manifest column {column} ({kind}) cannot be compared with {text!r}."
-            ) from error
-    return typed
+def _first_frame(cursor: str, wanted: Wanted) -> int:
+    try:
+        packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        raise _foreign() from None
+    if len(packed) != _TAG_BYTES + _NUMBER_BYTES or packed[:_TAG_BYTES] != wanted.tag():
+        raise _foreign()
+    number = int.from_bytes(packed[_TAG_BYTES:], "big")
+    if number >= 1 << 63:
+        raise _foreign()
+    return number
+
+
+def _foreign() -> InvalidInputError:
+    return InvalidInputError(
+        "The cursor is not one that this service gave for this query: start without one."
+    )
+
+
+def _in_order(
+    rows: Rows, wanted: Wanted, after: int | None, limit: int, count: bool
+) -> tuple[NDArray[np.int64], int]:
+    """The numbers of the first rows, and how many there are; if nobody counts, of what was looked at."""
+    found: list[NDArray[np.int64]] = []
+    missing, total = limit, 0
+    for number, mask in enumerate(_masks(rows, wanted)):
+        total += int(np.count_nonzero(mask))
+        if missing:
+            if after is not None:
+                mask = mask & (rows.batches[number]["first_frame"].to_numpy() > after)
+            found.append(np.flatnonzero(mask)[:missing] + rows.starts[number])
+            missing -= len(found[-1])
+        elif not count:
+            break
+    return np.concatenate([np.empty(0, np.int64), *found]), total
+
+
+def _from_parts(store: Store, after: int | None, limit: int) -> pa.Table:
+    """The first rows of all, from the parts that have them."""
+    shard = 0 if after is None else after // store.attributes.shard_frames
+    before = [(0, shard - 1)] if shard else []
+    found: list[pa.Table] = []
+    missing = limit
+    for part in iter_parts(store.frames.storage, store.attributes, known=before):
+        table = Piece.of(part).utterances
+        if after is not None:
+            table = table.filter(pc.greater(table["first_frame"], after))
+        found.append(table.slice(0, missing))
+        missing -= len(found[-1])
+        if not missing:
+            break
+    return join(found) if found else Piece.of(join([])).utterances
+
+
+def _masks(rows: Rows, wanted: Wanted) -> Iterator[NDArray[np.bool_]]:
+    """Which rows match, batch by batch."""
+    values = {column: _typed(rows.schema, column, text) for column, text in wanted.equals.items()}
+    for batch in rows.batches:
+        mask = np.ones(len(batch), np.bool_)
+        for column, value in values.items():
+            mask &= true_where(pc.equal(batch[column], value))
+        if wanted.search is not None and mask.any():
+            searched = [
+                true_where(pc.match_substring(batch[column], wanted.search, ignore_case=True))
+                for column in _SEARCHED
+            ]
+            mask &= np.logical_or.reduce(searched)
+        yield mask
+
+
+def _typed(schema: pa.Schema, column: str, text: object) -> pa.Scalar:
+    """A value in the type of its column."""
+    if column not in schema.names:
+        raise InvalidInputError(
+            f"There is no manifest column {column!r}; there are {', '.join(schema.names)}."
+        )
+    kind = schema.field(column).type
+    try:
+        return pa.scalar(text, pa.string()).cast(kind)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"The manifest column {column} ({kind}) cannot be compared with {text!r}."
+        ) from error

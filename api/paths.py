@@ -36,7 +36,8 @@ StoreName = Annotated[str, Path(description="Name of a store.", examples=["demo"
 UtteranceId = Annotated[
     str,
     Path(
-        description="Utterance id, percent-encoded. Its slashes may stay, unless it ends in `/posteriors`.",
+        description="Utterance id, percent-encoded. Its slashes may stay, unless it ends in the "
+        "name of one of its resources, such as `/posteriors`.",
         examples=["cv-0001"],
     ),
     AfterValidator(_decoded),

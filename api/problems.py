@@ -13,7 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from api import logs
 from api.catalogue import catalogue
+from api.middleware.exchange import exchange_of
 from softstore.errors import ErrorKind, SoftstoreError
 
 PROBLEM_JSON = "application/problem+json"
@@ -21,11 +23,26 @@ PROBLEM_JSON = "application/problem+json"
 LIMIT_EXCEEDED = "limit_exceeded"
 NOT_ACCEPTABLE = "not_acceptable"
 RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
+METHOD_NOT_ALLOWED = "method_not_allowed"
+UNAUTHORIZED = "unauthorized"
+FORBIDDEN = "forbidden"
+UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
 
 _STATUS: Mapping[ErrorKind, int] = {
     ErrorKind.NOT_FOUND: 404,
+    ErrorKind.CONFLICT: 409,
     ErrorKind.INVALID_INPUT: 422,
     ErrorKind.STORAGE: 503,
+}
+_CODES: Mapping[int, str] = {
+    401: UNAUTHORIZED,
+    403: FORBIDDEN,
+    404: ErrorKind.NOT_FOUND.value,
+    405: METHOD_NOT_ALLOWED,
+    406: NOT_ACCEPTABLE,
+    413: LIMIT_EXCEEDED,
+    415: UNSUPPORTED_MEDIA_TYPE,
+    422: ErrorKind.INVALID_INPUT.value,
 }
 _PUBLIC_500 = {ErrorKind.CORRUPT_DATA, ErrorKind.FORMAT, ErrorKind.NOT_A_STORE}
 _log = logging.getLogger(__name__)
@@ -43,10 +60,18 @@ class Problem(BaseModel):
     )
     code: str = Field(
         description="Never changes its meaning: a kind of `softstore.errors.ErrorKind`, or one of "
-        "`limit_exceeded`, `not_acceptable`, `range_not_satisfiable`, `method_not_allowed`.",
+        "`limit_exceeded`, `not_acceptable`, `range_not_satisfiable`, `method_not_allowed`, `unauthorized`, "
+        "`forbidden`, `unsupported_media_type`.",
         examples=["not_found"],
     )
-    limit: int | None = Field(None, description="The limit that was exceeded.", examples=[2000])
+    limit: int | float | None = Field(
+        default=None, description="The limit that was exceeded.", examples=[2000]
+    )
+    request_id: str | None = Field(
+        default=None,
+        description="The answer's `X-Request-ID`, under which the service's log has more.",
+        examples=["7d5c2f6e0b9a4f3c8e1d2a5b6c7f8091"],
+    )
 
 
 class ProblemError(Exception):
@@ -58,7 +83,7 @@ class ProblemError(Exception):
         code: str,
         detail: str,
         *,
-        limit: int | None = None,
+        limit: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
@@ -81,37 +106,45 @@ def problem_of(request: Request, error: SoftstoreError) -> Problem:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of ``app`` with a problem."""
+    """Answer what routes raise on purpose with a problem; `api.middleware.failures` answers the rest."""
+    for kind in (SoftstoreError, ProblemError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _handle)
 
-    @app.exception_handler(SoftstoreError)
-    async def softstore_error(request: Request, error: SoftstoreError) -> Response:
-        return _response(problem_of(request, error))
 
-    @app.exception_handler(ProblemError)
-    async def problem_error(request: Request, error: ProblemError) -> Response:
-        return _response(error.problem, error.headers)
+async def _handle(request: Request, error: Exception) -> Response:
+    return answer_to(request, error)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid_request(request: Request, error: RequestValidationError) -> Response:
-        detail = "; ".join(f"{found['loc'][-1]}: {found['msg']}" for found in error.errors())
-        return _response(_problem(422, ErrorKind.INVALID_INPUT, detail))
 
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> Response:
-        code, detail = str(ErrorKind.ERROR), str(error.detail)
-        if error.status_code == 404:
-            code, detail = (
-                ErrorKind.NOT_FOUND,
-                "There is nothing here; /openapi.json says what there is.",
-            )
-        elif error.status_code == 405:
-            code, detail = "method_not_allowed", f"{request.method} is not possible here."
-        return _response(_problem(error.status_code, code, detail), error.headers)
+def answer_to(request: Request, error: Exception) -> Response:
+    """The problem that ``error`` is to whoever asked."""
+    match error:
+        case ProblemError():
+            return _response(error.problem, error.headers)
+        case SoftstoreError():
+            if error.kind is ErrorKind.CORRUPT_DATA:
+                _log.error("%s", error)
+                exchange_of(request.scope).corrupt = True
+            return _response(problem_of(request, error))
+        case RequestValidationError():
+            detail = "; ".join(f"{found['loc'][-1]}: {found['msg']}" for found in error.errors())
+            return _response(_problem(422, ErrorKind.INVALID_INPUT, detail))
+        case HTTPException():
+            return _response(_http_problem(request, error), error.headers)
+    _log.error("An error nobody foresaw", exc_info=error)
+    return _response(
+        _problem(500, ErrorKind.ERROR, "The service failed in a way it should not: its log says how.")
+    )
 
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> Response:
-        detail = "The service failed in a way it should not: its log says how."
-        return _response(_problem(500, ErrorKind.ERROR, detail))
+
+def _http_problem(request: Request, error: HTTPException) -> Problem:
+    # FastAPI answers a body that is no UTF-8 with 400, other bodies that are no JSON with 422.
+    status = 422 if error.status_code == 400 else error.status_code
+    detail = str(error.detail)
+    if status == 404:
+        detail = "There is nothing here; /openapi.json says what there is."
+    elif status == 405:
+        detail = f"{request.method} is not possible here."
+    return _problem(status, _CODES.get(status, ErrorKind.ERROR.value), detail)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -120,10 +153,11 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-def _problem(status: int, code: str, detail: str, limit: int | None = None) -> Problem:
+def _problem(status: int, code: str, detail: str, limit: float | None = None) -> Problem:
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, limit=limit)
 
 
 def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    body = orjson.dumps(problem.model_dump(exclude_none=True))
+    told = problem.model_copy(update={"request_id": logs.request_id.get() or None})
+    body = orjson.dumps(told.model_dump(exclude_none=True))
     return Response(body, problem.status, headers, media_type=PROBLEM_JSON)

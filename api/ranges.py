@@ -17,7 +17,9 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     Raises:
         ProblemError: 416, the range lies beyond the object.
     """
-    match = _RANGE.fullmatch(header.replace(" ", "").lower()) if header else None
+    if not header:
+        return None
+    match = _RANGE.fullmatch(header) or _RANGE.fullmatch(header.replace(" ", "").lower())
     if match is None:
         return None
     first, last = match.groups()

@@ -14,7 +14,7 @@ teachers' own than the weighted mean of what the stores' certificates say.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,18 +46,27 @@ class EnsembleUtterance(SoftTargets):
     mean: Mean
 
     def _decode(self, temperature: float, start: int, stop: int) -> Tensor:
-        members = zip(self.members, self.weights, strict=True)
-        teachers = ((member._decode(temperature, start, stop), weight) for member, weight in members)
-        mixed, weight = next(teachers)
-        if self.mean == "geometric":
-            mixed = weight * mixed
-            for log_posteriors, weight in teachers:
-                mixed += weight * log_posteriors
-            return torch.log_softmax(mixed, dim=-1)
-        mixed = mixed + math.log(weight)
-        for log_posteriors, weight in teachers:
-            torch.logaddexp(mixed, log_posteriors + math.log(weight), out=mixed)
-        return mixed
+        teachers = (member._decode(temperature, start, stop) for member in self.members)
+        return mixture(teachers, self.weights, self.mean)
+
+
+def mixture(log_posteriors: Iterable[Tensor], weights: Sequence[float], mean: Mean) -> Tensor:
+    """The mean of several teachers' log p_T, each (frames, classes): the same shape, every row normalised.
+
+    Args:
+        weights: of the teachers; they sum to 1.
+    """
+    teachers = zip(log_posteriors, weights, strict=True)
+    mixed, weight = next(teachers)
+    if mean == "geometric":
+        mixed = weight * mixed
+        for other, weight in teachers:
+            mixed += weight * other
+        return torch.log_softmax(mixed, dim=-1)
+    mixed = mixed + math.log(weight)
+    for other, weight in teachers:
+        torch.logaddexp(mixed, other + math.log(weight), out=mixed)
+    return mixed
 
 
 class Ensemble:

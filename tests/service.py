@@ -6,20 +6,23 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import httpx
 import uvicorn
+from starlette.types import ASGIApp
 
 from api import create_app
+from api.protocol import BoundedProtocol
+from api.settings import ServiceSettings
 
 
 @contextmanager
-def serving(stores: Mapping[str, str | os.PathLike[str]]) -> Iterator[httpx.Client]:
-    """Serve ``stores`` in a thread; yields a client of that server."""
+def running(app: ASGIApp) -> Iterator[httpx.Client]:
+    """Run ``app`` in a thread as `softstore serve` does; yields a client of that server."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(create_app(stores), log_level="error", timeout_graceful_shutdown=2)
+        uvicorn.Config(app, http=BoundedProtocol, log_level="error", timeout_graceful_shutdown=2)
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -30,3 +33,10 @@ def serving(stores: Mapping[str, str | os.PathLike[str]]) -> Iterator[httpx.Clie
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+def serving(
+    stores: Mapping[str, str | os.PathLike[str]], settings: ServiceSettings | None = None
+) -> AbstractContextManager[httpx.Client]:
+    """Serve ``stores``, as `running` does."""
+    return running(create_app(stores, settings))

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParameter
-from starlette.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
-from api.catalogue import Served
+from api.catalogue import find_store
+from api.lean import answered_by
 from api.limits import PIECE_BYTES
+from api.objects import open_object, piece, pieces
+from api.paths import StoreName
 from api.problems import problems
 from api.ranges import byte_range, matches
-from softstore import Store
-from softstore.errors import CorruptDataError, NotFoundError
-from softstore.local_files import LocalFiles
-from softstore.sharding import sha256
-from softstore.storage import Storage
+from api.sending import head, send_pieces, send_whole
+from softstore.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/stores/{store}/objects", tags=["objects"])
-
-IMMUTABLE = "public, max-age=31536000, immutable"
-CHANGES = "no-cache"
 
 _SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}"
 _PATH = re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{0,9}}")
 """What objects are called: no encoded characters, no backslashes, no empty, hidden or parent segments."""
 
-_MEDIA_TYPES = {".json": "application/json", ".parquet": "application/vnd.apache.parquet"}
 _BYTES = "application/octet-stream"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -43,110 +36,64 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """One object: where it lies below the store, its size in bytes, and how to read (start, length) of it."""
-
-    path: str
-    size: int
-    read: Callable[[int, int], memoryview]
-    etag: str | None
-    cache: str
-
-    def headers(self) -> dict[str, str]:
-        etag = {"ETag": self.etag} if self.etag else {}
-        return {
-            **etag,
-            "Accept-Ranges": "bytes",
-            "Cache-Control": self.cache,
-            "X-Content-Type-Options": "nosniff",
-        }
-
-    def piece(self, start: int, length: int) -> memoryview:
-        piece = self.read(start, length)
-        if len(piece) != length:
-            raise CorruptDataError(f"{self.path} changed while it was read: read it again.")
-        return piece
-
-    def pieces(self, start: int, length: int) -> Iterator[memoryview]:
-        for offset in range(start, start + length, PIECE_BYTES):
-            yield self.piece(offset, min(PIECE_BYTES, start + length - offset))
-
-
-@router.head("/{path:path}", name="head_object", summary="Size and ETag of an object", responses=_RESPONSES)
-@router.get("/{path:path}", summary="A raw object", response_class=Response, responses=_RESPONSES)
-def get_object(
-    request: Request,
-    served: Served,
-    path: Annotated[
-        str, PathParameter(description="Path below the store.", examples=["targets/classes/c/0/0"])
-    ],
-) -> Response:
-    """Bytes of one object. A single `Range` and `If-None-Match` are honoured.
-
-    Published shards never change and may be cached for ever; `zarr.json` changes as a store grows.
-    """
+async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+    names = scope["path_params"]
+    served = await find_store(Request(scope), names["store"])
     # Some HTTP clients double the slash when their URL ends in one.
-    found = _find(served.current(), path.removeprefix("/"))
-    headers = found.headers()
-    if matches(request.headers.get("if-none-match"), found.etag):
-        return Response(status_code=304, headers=headers)
-    media_type = _MEDIA_TYPES.get(Path(path).suffix, _BYTES)
-    if request.method == "HEAD":
-        return Response(headers={**headers, "Content-Length": str(found.size)}, media_type=media_type)
-    span = byte_range(_range_header(request, found.etag), found.size)
-    start, length = span or (0, found.size)
+    path = names["path"].removeprefix("/")
+    if not _PATH.fullmatch(path):
+        raise NotFoundError(f"There is no object {path!r}.")
+    asked = dict(scope["headers"])
+    head_only = scope["method"] == "HEAD"
+    store = served.at_hand()
+    if store is None:
+        store = await run_in_threadpool(served.current)
+    opened = await open_object(store, path, look=head_only)
+    card = opened.card
+    headers = card.private if scope["app"].state.cache_scope == "private" else card.public
+    if b"if-none-match" in asked and matches(asked[b"if-none-match"].decode("latin-1"), card.etag):
+        await send(head(304, headers))
+        await send({"type": "http.response.body"})
+        return
+    if head_only:
+        await send(head(200, [*headers, (b"content-length", b"%d" % card.size)]))
+        await send({"type": "http.response.body"})
+        return
+    span = byte_range(_wanted_range(asked, card.etag), card.size)
+    start, length = span or (0, card.size)
     status = 200
     if span:
         status = 206
-        headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{found.size}"
+        content_range = b"bytes %d-%d/%d" % (start, start + length - 1, card.size)
+        headers = [*headers, (b"content-range", content_range)]
     if length <= PIECE_BYTES:
-        body = found.piece(start, length) if length else b""
-        return Response(body, status, headers, media_type)
-    headers["Content-Length"] = str(length)
-    return StreamingResponse(found.pieces(start, length), status, headers, media_type)
+        await send_whole(send, status, headers, await piece(opened, start, length) if length else b"")
+    else:
+        headers = [*headers, (b"content-length", b"%d" % length)]
+        await send_pieces(receive, send, status, headers, pieces(opened, start, length))
 
 
-def _find(store: Store, path: str) -> _Object:
-    storage = store.frames.storage
-    if not _PATH.fullmatch(path) or not _reachable(storage, path):
-        raise NotFoundError(f"There is no object {path!r}.")
-    if any(path.startswith(f"{track}/c/") for track in store.attributes.tracks):
-        return _shard_object(store, path)
-    data = storage.get(path)
-    cache = IMMUTABLE if path.startswith("manifest/") else CHANGES
-    return _Object(path, len(data), partial(_slice, data), _etag(len(data), sha256(data)), cache)
+@router.head("/{path:path}", name="head_object", summary="Size and ETag of an object", responses=_RESPONSES)
+@router.get(
+    "/{path:path}", name="get_object", summary="A raw object", response_class=Response, responses=_RESPONSES
+)
+@answered_by(_answer)
+def get_object(
+    store: StoreName,
+    path: Annotated[
+        str, PathParameter(description="Path below the store.", examples=["targets/classes/c/0/0"])
+    ],
+) -> None:
+    """Bytes of one object. A single `Range`, `If-Range` and `If-None-Match` are honoured.
+
+    Published shards never change and may be cached for ever; `zarr.json` changes as a store grows. This URL
+    without the path is one that `softstore.open`, zarr and tensorstore read as a store.
+    """
 
 
-def _shard_object(store: Store, path: str) -> _Object:
-    """It is immutable once a manifest part lists it; until then it may be another run's leftover."""
-    storage = store.frames.storage
-    size = storage.size(path)
-    entry = store.manifest.objects.get(path)
-    read = partial(storage.get_range, path)
-    if entry is None or entry.size != size:
-        return _Object(path, size, read, None, CHANGES)
-    return _Object(path, size, read, _etag(size, entry.sha256), IMMUTABLE)
-
-
-def _reachable(storage: Storage, path: str) -> bool:
-    """Whether ``path`` is a file inside a local store when its symbolic links are followed."""
-    if not isinstance(storage.backend, LocalFiles):
-        return True
-    root = Path(storage.url).resolve()
-    target = (root / path).resolve()
-    return target.is_relative_to(root) and target.is_file()
-
-
-def _range_header(request: Request, etag: str | None) -> str | None:
+def _wanted_range(asked: dict[bytes, bytes], etag: str | None) -> str | None:
     """The Range header, unless If-Range names another version of the object."""
-    condition = request.headers.get("if-range")
-    return request.headers.get("range") if condition is None or condition == etag else None
-
-
-def _etag(size: int, checksum: str) -> str:
-    return f'"{size:x}-{checksum[:32]}"'
-
-
-def _slice(data: bytes, start: int, length: int) -> memoryview:
-    return memoryview(data)[start : start + length]
+    condition, wanted = asked.get(b"if-range"), asked.get(b"range")
+    if wanted is None or (condition is not None and condition.decode("latin-1") != etag):
+        return None
+    return wanted.decode("latin-1")

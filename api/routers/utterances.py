@@ -1,40 +1,45 @@
-"""Utterances of a store and their posteriors."""
+"""Utterances of a store."""
 
 from __future__ import annotations
 
+import io
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from api.bodies import METADATA
 from api.catalogue import Served
-from api.formats import JSON, NPY, JsonResponse, NpyResponse, negotiate, structured
-from api.limits import JSON_FRAMES, NPY_FRAMES
-from api.listing import page
-from api.models import Posteriors, PosteriorsQuery, UtteranceDetail, UtterancePage, UtteranceQuery
+from api.conditional import growing, published
+from api.formats import ARROW, JSON, PARQUET, JsonResponse, binary, negotiate
+from api.limits import PAGE_ROWS, PAGE_UTTERANCES
+from api.listing import Page, page
+from api.listing_query import UtteranceQuery
+from api.models import UtteranceDetail, UtterancePage
 from api.paths import UtteranceId, store_href, utterance_href
 from api.problems import LIMIT_EXCEEDED, ProblemError, problems
-from softstore import StoredUtterance
+from api.rows import rows_of
+from softstore import Store
+from softstore.errors import InvalidInputError
+from softstore.format import FEATURES, LABELS
 
 router = APIRouter(prefix="/v1/stores/{store}/utterances", tags=["utterances"])
 
-_FRAME_LIMITS = {JSON: JSON_FRAMES, NPY: NPY_FRAMES}
-_POSTERIORS: dict[int | str, dict[str, Any]] = {
+_TABLE = (
+    "The same rows with all columns as they are stored; `total` and `next_cursor` are JSON under the key "
+    "`softstore` of the schema's metadata. "
+)
+_PAGE: dict[int | str, dict[str, Any]] = {
     200: {
-        "model": Posteriors,
-        "description": "Posteriors of the frames asked for.",
-        "content": {
-            NPY: {
-                "schema": {
-                    "type": "string",
-                    "format": "binary",
-                    "description": "float32 (frames, classes); with `top_k` a structured array (frames, k) "
-                    "with the fields `class` (uint32) and `posterior` (float32), by falling probability.",
-                }
-            }
-        },
-    }
+        "model": UtterancePage,
+        "description": "A page; its `Link` header names the next one.",
+        "content": {ARROW: binary(f"{_TABLE}An IPC stream."), PARQUET: binary(f"{_TABLE}A Parquet file.")},
+    },
+    304: {"description": "The answer is what If-None-Match names."},
+    **problems(404, 406, 422, 500, 503),
 }
 
 
@@ -42,84 +47,106 @@ _POSTERIORS: dict[int | str, dict[str, Any]] = {
     "",
     summary="Utterances of a store",
     response_class=JsonResponse,
-    responses={200: {"model": UtterancePage}, **problems(404, 422, 500, 503)},
+    responses=_PAGE,
 )
-def list_utterances(request: Request, served: Served, query: Annotated[UtteranceQuery, Query()]) -> Response:
-    """A page of the manifest, in stored order, filtered by equality on any of its columns."""
-    columns = query.columns()
-    found = page(served.current().manifest, columns, query.limit, query.cursor)
-    here = f"{store_href(request, served.name)}/utterances"
-    links = {"self": f"{here}?{request.url.query}" if request.url.query else here}
-    if found.next_cursor is not None:
-        links["next"] = f"{here}?{urlencode({**columns, 'limit': query.limit, 'cursor': found.next_cursor})}"
-    return JsonResponse(
-        {"utterances": found.rows, "total": found.total, "next_cursor": found.next_cursor, "links": links}
-    )
-
-
-@router.get(
-    "/{utterance_id:path}/posteriors",
-    summary="Posteriors of an utterance",
-    response_class=JsonResponse,
-    responses={**_POSTERIORS, **problems(404, 406, 422, 500, 503)},
-)
-def get_posteriors(
+def list_utterances(
+    request: Request,
     served: Served,
-    utterance_id: UtteranceId,
-    query: Annotated[PosteriorsQuery, Query()],
+    query: Annotated[UtteranceQuery, Query()],
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    """The teacher's posteriors at any temperature, for any span of frames, as JSON or npy (by Accept).
+    """A page of the manifest as JSON, Arrow or Parquet (by Accept): filtered by equality on any column,
+    searched, sorted.
 
-    One answer holds a limited number of frames, more of them in npy; ask for spans with `start` and `stop`.
+    Pages follow one another by `next_cursor` (or the `Link` header), and stay as they are while the store
+    grows: no utterance comes twice, and none is left out that was there from the start.
     """
-    media_type = negotiate(accept, (JSON, NPY))
-    utterance = served.current()[utterance_id]
-    stop = utterance.num_frames if query.stop is None else query.stop
-    _check_frames(utterance, query.start, stop, media_type)
-    headers = {"Vary": "Accept"}
-    if query.top_k is None:
-        dense = utterance.posteriors(query.temperature, query.start, stop)
-        if media_type == NPY:
-            return NpyResponse(dense, headers=headers)
-        arrays: dict[str, Any] = {"posteriors": np.ascontiguousarray(dense)}
-    else:
-        top = utterance.top_k(query.top_k, query.temperature, query.start, stop)
-        if media_type == NPY:
-            return NpyResponse(structured(top), headers=headers)
-        arrays = {
-            "classes": np.ascontiguousarray(top.classes),
-            "posteriors": np.ascontiguousarray(top.posteriors),
-        }
-    span = {"temperature": query.temperature, "start": query.start, "stop": stop}
-    return JsonResponse({"utterance_id": utterance_id, **span, **arrays}, headers=headers)
+    media_type = negotiate(accept, (JSON, ARROW, PARQUET))
+    _check_limit(query.limit, media_type)
+    wanted, columns = query.wanted(), query.chosen_columns()
+    store = served.current()
+    version = growing(request, [store], "utterances", media_type, str(request.url.query))
+    if version.unchanged:
+        return version.not_modified()
+    found = page(store, wanted, query.limit, query.cursor, query.count)
+    table = found.rows if columns is None else _choose(store, found.rows, columns)
+    links = _links(request, served.name, found.next_cursor)
+    headers = dict(version.headers)
+    if "next" in links:
+        headers["Link"] = f'<{links["next"]}>; rel="next"'
+    if media_type == JSON:
+        numbers = {"total": found.total, "next_cursor": found.next_cursor}
+        return JsonResponse({"utterances": table.to_pylist(), **numbers, "links": links}, headers=headers)
+    return Response(_table_bytes(table, found, media_type), headers=headers, media_type=media_type)
 
 
 @router.get(
     "/{utterance_id:path}",
     summary="One utterance",
     response_class=JsonResponse,
-    responses={200: {"model": UtteranceDetail}, **problems(404, 422, 500, 503)},
+    responses={
+        200: {"model": UtteranceDetail},
+        304: {"description": "The answer is what If-None-Match names."},
+        **problems(404, 422, 500, 503),
+    },
 )
 def get_utterance(request: Request, served: Served, utterance_id: UtteranceId) -> Response:
-    """An utterance's row of the manifest, with what it certifies."""
-    utterance = served.current()[utterance_id]
+    """An utterance's row of the manifest, with what it certifies, and links to everything about it."""
+    store = served.current()
+    utterance = store[utterance_id]
     href = utterance_href(request, served.name, utterance_id)
+    tracks = [track for track in (LABELS, FEATURES) if track in store.attributes.tracks]
     links = {
         "self": href,
-        "posteriors": f"{href}/posteriors",
+        **{name: f"{href}/{name}" for name in ("posteriors", "statistics", "divergence", *tracks)},
         "store": store_href(request, served.name),
     }
-    return JsonResponse({"utterance": dict(utterance.row), "links": links})
+    version = published(request, [utterance], "utterance", links)
+    if version.unchanged:
+        return version.not_modified()
+    return JsonResponse({"utterance": dict(utterance.row), "links": links}, headers=version.headers)
 
 
-def _check_frames(utterance: StoredUtterance, start: int, stop: int, media_type: str) -> None:
-    limit = _FRAME_LIMITS[media_type]
-    # A span that reaches beyond the utterance is for the reader to refuse.
-    if stop <= utterance.num_frames and stop - start > limit:
+def _check_limit(limit: int, media_type: str) -> None:
+    most = PAGE_UTTERANCES if media_type == JSON else PAGE_ROWS
+    if limit > most:
         raise ProblemError(
             422,
             LIMIT_EXCEEDED,
-            f"An answer in {media_type} has at most {limit} frames, not {stop - start}: ask for spans.",
-            limit=limit,
+            f"limit: a page in {media_type} has at most {most} utterances, not {limit}.",
+            limit=most,
         )
+
+
+def _choose(store: Store, table: pa.Table, columns: list[str]) -> pa.Table:
+    """Those columns; null where these rows have none, but others do."""
+    missing = [name for name in columns if name not in table.column_names]
+    schema = rows_of(store).schema if missing else table.schema
+    for name in missing:
+        if name not in schema.names:
+            raise InvalidInputError(
+                f"columns: there is no manifest column {name!r}; there are {', '.join(schema.names)}."
+            )
+        table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+    return table.select(columns)
+
+
+def _links(request: Request, store: str, cursor: str | None) -> dict[str, str]:
+    here = f"{store_href(request, store)}/utterances"
+    links = {"self": f"{here}?{request.url.query}" if request.url.query else here}
+    if cursor is not None:
+        asked = [item for item in request.query_params.multi_items() if item[0] != "cursor"]
+        links["next"] = f"{here}?{urlencode([*asked, ('cursor', cursor)])}"
+    return links
+
+
+def _table_bytes(table: pa.Table, found: Page, media_type: str) -> bytes:
+    numbers = {"total": found.total, "next_cursor": found.next_cursor}
+    table = table.replace_schema_metadata({METADATA: orjson.dumps(numbers)})
+    sink = io.BytesIO()
+    if media_type == PARQUET:
+        pq.write_table(table, sink, compression="zstd")
+    else:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    return sink.getvalue()

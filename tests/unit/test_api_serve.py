@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from api.cli import named_stores, serve
+from api.cli import serve
+from api.names import named_stores
 from softstore.errors import InvalidInputError, MissingDependencyError
 
 

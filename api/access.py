@@ -1,0 +1,50 @@
+"""Who asks, and which stores are there for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from starlette.types import Scope
+
+_KEY = "softstore.access"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a token opens.
+
+    Attributes:
+        name: of the token.
+        stores: names of stores, or patterns with ``*`` and ``?``.
+    """
+
+    name: str
+    stores: tuple[str, ...]
+
+    @property
+    def reads_all(self) -> bool:
+        return "*" in self.stores
+
+    def reads(self, store: str) -> bool:
+        """Whether a store of this name may be read."""
+        return self.reads_all or any(fnmatchcase(store, pattern) for pattern in self.stores)
+
+    def attach(self, scope: Scope) -> None:
+        scope[_KEY] = self
+        if self.name:
+            # For `api.middleware.observation`.
+            scope["softstore.token_name"] = self.name
+
+
+ALL = Access("", ("*",))
+"""Of everybody, where no tokens are asked for."""
+
+NONE = Access("", ())
+"""Of somebody without a token, where tokens are asked for."""
+
+
+def access_of(scope: Scope) -> Access:
+    """What may be read by whoever sent a request."""
+    found: Access = scope.get(_KEY, ALL)
+    return found

@@ -1,0 +1,206 @@
+"""Bodies of answers in npy and Arrow, in pieces that are the arrays' own memory: nothing is copied."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import math
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from numpy.typing import DTypeLike, NDArray
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.formats import ARROW, JSON, NPY, JsonResponse
+from api.sending import send_pieces
+
+Piece = bytes | memoryview
+
+METADATA = b"softstore"
+"""The key of what an Arrow schema says of its rows, in JSON."""
+
+_RUN_PIECES = 4
+"""Made by a thread at a time, sent meanwhile: as many as may wait in memory for a slow client."""
+
+
+class PieceResponse(Response):
+    """A body that is made while it is sent, by threads. Its first piece is made now, so that what fails is a
+    problem and not a broken answer.
+
+    Args:
+        begin: what comes before the pieces.
+        length: bytes of it all, if that is known.
+    """
+
+    def __init__(
+        self,
+        begin: bytes,
+        pieces: Iterator[Piece],
+        media_type: str,
+        headers: Mapping[str, str],
+        length: int | None = None,
+    ) -> None:
+        super().__init__(None, headers=headers, media_type=media_type)
+        del self.headers["content-length"]
+        if length is not None:
+            self.headers["content-length"] = str(length)
+        self._ready = [piece for piece in (begin, *islice(pieces, 1)) if piece]
+        self._rest = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_pieces(receive, send, self.status_code, self.raw_headers, self._pieces())
+
+    async def _pieces(self) -> AsyncIterator[Piece]:
+        made: asyncio.Queue[Piece | None] = asyncio.Queue()
+        run = self._make(made)
+        while self._ready:
+            yield self._ready.pop(0)
+        while True:
+            while (piece := await made.get()) is not None:
+                yield piece
+            if await run:
+                return
+            run = self._make(made)
+
+    def _make(self, made: asyncio.Queue[Piece | None]) -> asyncio.Future[bool]:
+        """Have a thread put the next pieces into ``made``, then None; whether those were the last ones."""
+        loop = asyncio.get_running_loop()
+
+        def work() -> bool:
+            count = 0
+            try:
+                for piece in islice(self._rest, _RUN_PIECES):
+                    loop.call_soon_threadsafe(made.put_nowait, piece)
+                    count += 1
+            finally:
+                loop.call_soon_threadsafe(made.put_nowait, None)
+            return count < _RUN_PIECES
+
+        return asyncio.ensure_future(run_in_threadpool(work))
+
+
+def npy_response(
+    arrays: Iterable[NDArray[Any]], dtype: DTypeLike, shape: Sequence[int], headers: Mapping[str, str]
+) -> Response:
+    """One array as NumPy's npy, without pickle.
+
+    Args:
+        arrays: its rows, one after another, in C order.
+    """
+    kind = np.dtype(dtype)
+    begin = _npy_header(kind, shape)
+    length = len(begin) + kind.itemsize * math.prod(shape)
+    return PieceResponse(begin, map(_memory, arrays), NPY, headers, length)
+
+
+def arrow_response(
+    arrays: Iterable[Mapping[str, NDArray[Any]]],
+    empty: Mapping[str, NDArray[Any]],
+    described: Mapping[str, Any],
+    headers: Mapping[str, str],
+) -> Response:
+    """A stream of record batches with a row for each frame; columns of several numbers are fixed-size lists.
+
+    Args:
+        arrays: some frames at a time, columns by name, (frames,) or (frames, width), in C order.
+        empty: the same of no frames.
+        described: what the schema's `METADATA` says.
+    """
+    schema = _batch(empty).schema.with_metadata({METADATA: orjson.dumps(described)})
+    sink = _Sink()
+    writer = pa.ipc.new_stream(pa.PythonFile(sink, "w"), schema)
+
+    def pieces() -> Iterator[Piece]:
+        for columns in arrays:
+            writer.write_batch(_batch(columns))
+            yield from sink.taken()
+        writer.close()
+        yield from sink.taken()
+
+    # The writer begins with the schema when it has a batch, or ends.
+    return PieceResponse(b"", pieces(), ARROW, headers)
+
+
+def array_response(
+    name: str,
+    array: NDArray[Any],
+    described: Mapping[str, Any],
+    media_type: str,
+    headers: Mapping[str, str],
+) -> Response:
+    """One array of a few numbers a frame, as JSON, npy or Arrow."""
+    array = np.ascontiguousarray(array)
+    if media_type == JSON:
+        return JsonResponse({**described, name: array}, headers=headers)
+    if media_type == NPY:
+        return npy_response([array], array.dtype, array.shape, headers)
+    return arrow_response([{name: array}], {name: array[:0]}, described, headers)
+
+
+def columns_response(
+    rows: NDArray[np.void], described: Mapping[str, Any], media_type: str, headers: Mapping[str, str]
+) -> Response:
+    """A structured array, (frames,): in JSON and Arrow with a column for each field."""
+    if media_type == NPY:
+        return npy_response([rows], rows.dtype, rows.shape, headers)
+    columns = {name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names or ()}
+    if media_type == JSON:
+        return JsonResponse({**described, **columns}, headers=headers)
+    return arrow_response([columns], {name: array[:0] for name, array in columns.items()}, described, headers)
+
+
+class _Sink(io.RawIOBase):
+    """What an Arrow writer writes: small pieces joined, columns as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._small = bytearray()
+        self._pieces: list[Piece] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if isinstance(data, bytes):
+            self._small += data
+        else:
+            self._flush_small()
+            self._pieces.append(memoryview(data))
+        return len(data)
+
+    def taken(self) -> list[Piece]:
+        self._flush_small()
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def _flush_small(self) -> None:
+        if self._small:
+            self._pieces.append(bytes(self._small))
+            self._small.clear()
+
+
+def _batch(columns: Mapping[str, NDArray[Any]]) -> pa.RecordBatch:
+    return pa.record_batch({name: _column(array) for name, array in columns.items()})
+
+
+def _column(array: NDArray[Any]) -> pa.Array:
+    kind = pa.from_numpy_dtype(array.dtype)
+    values = pa.Array.from_buffers(kind, array.size, [None, pa.py_buffer(_memory(array))])
+    return values if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(values, array.shape[1])
+
+
+def _memory(array: NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _npy_header(dtype: np.dtype[Any], shape: Sequence[int]) -> bytes:
+    buffer = io.BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(buffer, described)
+    return buffer.getvalue()

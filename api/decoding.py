@@ -1,0 +1,101 @@
+"""Posteriors as the service decodes them: some frames at a time, the next while the last are being sent.
+
+A piece fits the processor's cache, and no answer is ever in memory as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softstore import StoredUtterance
+from softstore.codecs.unpacked import span
+from softstore.ensemble import EnsembleUtterance, mixture
+
+PIECE_NUMBERS = 1 << 18
+"""About a mebibyte of float32."""
+
+DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True, slots=True)
+class Softening:
+    """How posteriors are wanted.
+
+    Attributes:
+        log: log p_T in nats rather than p_T.
+        dtype: a key of `DTYPES`; everything is computed in float32.
+        classes: only these, in this order; None: all.
+    """
+
+    temperature: float = 1.0
+    log: bool = False
+    dtype: str = "float32"
+    classes: Sequence[int] | None = None
+
+    def finish(self, log_posteriors: Tensor) -> Tensor:
+        """What is wanted of log p_T, (frames, any), which may be overwritten."""
+        finished = log_posteriors if self.log else log_posteriors.exp_()
+        return finished.to(DTYPES[self.dtype])
+
+
+def decode(
+    utterance: StoredUtterance | EnsembleUtterance,
+    temperature: float,
+    start: int,
+    stop: int,
+    *,
+    whole: bool = False,
+) -> Iterator[Tensor]:
+    """log p_T of a span: shape (some frames, classes), float32, C order.
+
+    The stored arrays are read and checked before the first piece: what follows does not fail.
+
+    Args:
+        whole: all frames in one piece.
+
+    Raises:
+        InvalidInputError: there is no such span.
+        CorruptDataError: bytes are missing or damaged.
+    """
+    if isinstance(utterance, EnsembleUtterance):
+        members = [decode(member, temperature, start, stop, whole=whole) for member in utterance.members]
+        # They have as many classes each, so the pieces are of the same frames.
+        for pieces in zip(*members, strict=True):
+            yield mixture(pieces, utterance.weights, utterance.mean)
+        return
+    attributes = utterance.frames.attributes
+    unpacked = utterance.codec.unpack(utterance.encoded(start, stop))
+    first = start % attributes.block_frames
+    last = first + stop - start
+    frames = max(stop - start, 1) if whole else max(PIECE_NUMBERS // attributes.class_count, 1)
+    for begin in range(first, last, frames):
+        piece = span(unpacked, begin, min(begin + frames, last))
+        yield utterance.codec.decode(piece, attributes.class_count, temperature).contiguous()
+
+
+def dense(
+    utterance: StoredUtterance | EnsembleUtterance, wanted: Softening, start: int, stop: int
+) -> Iterator[Tensor]:
+    """Posteriors of a span, some frames at a time: shape (some frames, classes wanted), C order; raises as
+    `decode`."""
+    index = None if wanted.classes is None else torch.tensor(wanted.classes)
+    for log_posteriors in decode(utterance, wanted.temperature, start, stop):
+        yield wanted.finish(log_posteriors if index is None else log_posteriors[:, index])
+
+
+def heaviest(
+    utterance: StoredUtterance | EnsembleUtterance, k: int, wanted: Softening, start: int, stop: int
+) -> tuple[Tensor, Tensor]:
+    """The k most probable classes of each frame and their posteriors, both (frames, k), by falling
+    probability; raises as `decode`."""
+    # The first ones stand for a span without frames.
+    values, classes = [torch.empty(0, k)], [torch.empty(0, k, dtype=torch.int64)]
+    for log_posteriors in decode(utterance, wanted.temperature, start, stop):
+        found = log_posteriors.topk(k, dim=-1)
+        values.append(found.values)
+        classes.append(found.indices)
+    return torch.cat(classes), wanted.finish(torch.cat(values))
