@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,37 +110,42 @@ def serve(
         raise InvalidInputError(
             "There is nothing to serve: name a store, or a directory of stores with --root."
         )
-    with _listen(settings, check_exposure) as listener:
-        ready = _announcement(settings, listener)
-        if settings.workers > 1:
-            run_workers(settings, listener, ready)
-            return
-        server = Server(settings, ready)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, server.handle_exit)
-        server.run(sockets=[listener])
-
-
-def _listen(settings: ServiceSettings, check: Callable[..., None]) -> socket.socket:
-    host, port = settings.host, settings.port
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        check(str(address[0]), tokens=settings.tokens, no_auth=settings.no_auth)
-        return socket.create_server(address[:2], family=family, backlog=2048)
-    except OSError as error:
-        raise InvalidInputError(f"Cannot listen on {host}, port {port}: {error.strerror}.") from error
-
-
-def _announcement(settings: ServiceSettings, listener: socket.socket) -> Callable[[list[str]], None]:
-    origin = _origin(listener, "https" if settings.tls_certificate else "http")
+    family, address = _resolve(settings.host, settings.port)
+    check_exposure(address[0], tokens=settings.tokens, no_auth=settings.no_auth)
 
     def announce(names: list[str]) -> None:
+        origin = _origin(listener, "https" if settings.tls_certificate else "http")
         for name in names:
             print(f"Serving {name} at {origin}/v1/stores/{name}", flush=True)
         if settings.root:
             print(f"Serving {settings.root} at {origin}/v1/stores", flush=True)
 
-    return announce
+    if settings.workers > 1:
+        with _listen(settings, family, address) as listener:
+            run_workers(settings, listener, announce)
+        return
+    server = Server(settings, announce)
+    with _listen(settings, family, address) as listener:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server.handle_exit)
+        server.run(sockets=[listener])
+
+
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise InvalidInputError(f"Cannot listen on {host}, port {port}: {error.strerror}.") from error
+    return family, (str(address[0]), port)
+
+
+def _listen(settings: ServiceSettings, family: int, address: tuple[str, int]) -> socket.socket:
+    try:
+        return socket.create_server(address, family=family, backlog=2048)
+    except OSError as error:
+        raise InvalidInputError(
+            f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}."
+        ) from error
 
 
 def _origin(listener: socket.socket, scheme: str) -> str:

@@ -33,8 +33,8 @@ class Server(uvicorn.Server):
 
     def __init__(self, settings: ServiceSettings, ready: Callable[[list[str]], None]) -> None:
         check_certificate(settings)
-        logs.configure(settings.log_format)
         app = create_app(settings.stores, settings)
+        self._log_format = settings.log_format
         self._ready = ready
         self._names = list(app.state.catalogue)
         super().__init__(
@@ -53,6 +53,8 @@ class Server(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
+        # Not before: who only finds out that there is nothing to run, keeps their logging.
+        logs.configure(self._log_format)
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._ready(self._names)

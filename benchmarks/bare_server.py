@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from functools import cache
 
@@ -24,7 +25,8 @@ async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
 @cache
 def _pieces(size: int) -> list[tuple[bytes, bool]]:
     """Ready bytes, and whether more follow."""
-    ready = [bytes(min(PIECE_BYTES, size - start)) for start in range(0, max(size, 1), PIECE_BYTES)]
+    # Not zeros: the kernel has those at hand.
+    ready = [os.urandom(min(PIECE_BYTES, size - start)) for start in range(0, max(size, 1), PIECE_BYTES)]
     return [(piece, number + 1 < len(ready)) for number, piece in enumerate(ready)]
 
 

@@ -15,8 +15,10 @@ import httpx
 import pytest
 import trustme
 
+from api.cli import serve
 from api.tokens import add_token, revoke_token
 from softstore import Store
+from softstore.errors import InvalidInputError, NotFoundError
 from tests.processes import Process, process, softstore, wait_for
 from tests.service_process import Service, service
 
@@ -131,23 +133,27 @@ def test_it_says_where_it_serves_when_all_workers_are_ready(store: Store, tmp_pa
         assert last.startswith(f"Serving {root} at http://127.0.0.1:")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_cannot_be_served_is_one_sentence(store: Store, tmp_path: Path, workers: str) -> None:
-    def refused(*arguments: str | Path) -> str:
-        with process(*softstore("serve", "--port", "0", "--workers", workers, *arguments)) as running:
-            ended = running.end()
-            assert (ended.code, ended.output) == (2, "")
-            assert "Traceback" not in ended.errors
-            wait_for(lambda: running.session() == [])
-            return ended.errors
-
-    assert "no zarr.json" in refused(f"here={tmp_path}")
-    assert "There is nothing to serve" in refused()
-    assert "softstore token add NAME --tokens FILE" in refused(store.url, "--host", "0.0.0.0")
-    assert "There is no file of tokens" in refused(store.url, "--tokens", tmp_path / "nowhere")
+def test_what_cannot_be_served_is_one_sentence(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="There is nothing to serve"):
+        serve([])
+    with pytest.raises(InvalidInputError, match="softstore token add NAME --tokens FILE"):
+        serve([store.url], host="0.0.0.0")
+    with pytest.raises(NotFoundError, match="There is no file of tokens"):
+        serve([store.url], tokens=tmp_path / "nowhere")
     (tmp_path / "no.pem").write_text("nothing")
-    assert "no.pem are no certificate" in refused(store.url, "--tls-certificate", tmp_path / "no.pem")
-    assert "No such file" in refused(store.url, "--tls-certificate", tmp_path / "nowhere.pem")
+    with pytest.raises(InvalidInputError, match=r"no\.pem are no certificate"):
+        serve([store.url], tls_certificate=tmp_path / "no.pem")
+    with pytest.raises(InvalidInputError, match=r"nowhere\.pem cannot be read: No such file"):
+        serve([store.url], tls_certificate=tmp_path / "no.pem", tls_key=tmp_path / "nowhere.pem")
+
+
+def test_what_a_worker_cannot_serve_is_one_sentence(tmp_path: Path) -> None:
+    with process(*softstore("serve", f"here={tmp_path}", "--port", "0", "--workers", "2")) as running:
+        ended = running.end()
+        assert (ended.code, ended.output) == (2, "")
+        assert ended.errors.endswith("is not a softstore store or corpus: it has no zarr.json.")
+        assert "Traceback" not in ended.errors
+        wait_for(lambda: running.session() == [])
 
 
 def test_a_certificate(store: Store, tmp_path: Path) -> None:
