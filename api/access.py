@@ -32,9 +32,6 @@ class Access:
 
     def attach(self, scope: Scope) -> None:
         scope[_KEY] = self
-        if self.name:
-            # For `api.middleware.observation`.
-            scope["softstore.token_name"] = self.name
 
 
 ALL = Access("", ("*",))

@@ -7,20 +7,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.ensembles import MeanOfTeachers, Members
-from api.limits import BATCH_ITEMS, HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
+from api.limits import BATCH_ITEMS
 from api.problems import LIMIT_EXCEEDED, ProblemError
+from api.queries import Temperature
 from softstore.errors import InvalidInputError
-
-Temperature = Annotated[
-    float,
-    Field(
-        ge=LOWEST_TEMPERATURE,
-        le=HIGHEST_TEMPERATURE,
-        allow_inf_nan=False,
-        description="p_T = softmax(log p / T).",
-        examples=[2.0],
-    ),
-]
 
 
 class Item(BaseModel):

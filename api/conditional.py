@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from fastapi import Request, Response
@@ -28,6 +29,11 @@ IMMUTABLE = "max-age=31536000, immutable"
 
 REVALIDATED = "no-cache"
 """Kept, but asked for again each time: a store grows."""
+
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "The answer is what If-None-Match names."}
+}
+"""For the ``responses`` of a route."""
 
 _TAG_BYTES = 16
 

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import logs, metrics
+from api.access import access_of
 from api.middleware.exchange import Exchange, route_of
 from api.middleware.security import security_headers
 from api.tracing import Tracing
@@ -106,8 +107,8 @@ class Observation:
             "seconds": seconds,
             "client": client[0] if client else "",
         }
-        token = scope.get("softstore.token_name")
-        if token is not None:
+        token = access_of(scope).name
+        if token:
             fields["token"] = token
         if not exchange.finished:
             fields["unfinished"] = True

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from api.catalogue import Served
-from api.conditional import growing
+from api.conditional import NOT_MODIFIED, growing
 from api.formats import JsonResponse
 from api.limits import PAGE_CLASSES
 from api.models import ClassNames
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/stores/{store}/classes", tags=["stores"])
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": ClassNames},
-    304: {"description": "The answer is what If-None-Match names."},
+    **NOT_MODIFIED,
     **problems(404, 422, 500, 503),
 }
 

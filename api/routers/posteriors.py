@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from api import metrics
 from api.catalogue import Served
-from api.conditional import published
+from api.conditional import NOT_MODIFIED, published
 from api.formats import ARROW, JSON, NPY, JsonResponse, binary, negotiate
 from api.models import Posteriors
 from api.paths import UtteranceId
@@ -36,7 +36,7 @@ POSTERIORS: dict[str, Any] = {
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": Posteriors, **POSTERIORS},
-    304: {"description": "The answer is what If-None-Match names."},
+    **NOT_MODIFIED,
     **problems(404, 406, 422, 429, 500, 503),
 }
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from api import metrics
 from api.bodies import columns_response
 from api.catalogue import Served, ServedStore, find_store
-from api.conditional import published
+from api.conditional import NOT_MODIFIED, published
 from api.decoding import decode
 from api.formats import ARROW, JSON, NPY, JsonResponse, binary, negotiate
 from api.models import Divergence, Statistics
@@ -42,7 +42,7 @@ def _responses(model: type, npy: str, *statuses: int) -> dict[int | str, dict[st
             "description": "One value or more for each frame asked for.",
             "content": {NPY: binary(npy), ARROW: binary(_ROWS)},
         },
-        304: {"description": "The answer is what If-None-Match names."},
+        **NOT_MODIFIED,
         **problems(404, 406, *statuses, 422, 429, 500, 503),
     }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from api.catalogue import Served, ServedStore, is_complete, readable_stores
-from api.conditional import growing
+from api.conditional import NOT_MODIFIED, growing
 from api.formats import JsonResponse
 from api.models import Certificate, Provenance, StoreDetail, StoreList, StoreSummary
 from api.once import Once
@@ -30,7 +32,7 @@ _certificate = Once(Store.certificate)
 def _responses(model: type) -> dict[int | str, dict[str, Any]]:
     return {
         200: {"model": model},
-        304: {"description": "The answer is what If-None-Match names."},
+        **NOT_MODIFIED,
         **problems(404, 422, 500, 503),
     }
 
@@ -48,24 +50,20 @@ def get_store(request: Request, served: Served) -> Response:
     They are counted when they are first asked for, and again once the store has grown: of ten million
     utterances that takes a quarter of a minute.
     """
-    store = served.current()
-    version = growing(request, [store], "store")
-    if version.unchanged:
-        return version.not_modified()
     href = store_href(request, served.name)
-    detail = StoreDetail(
-        name=served.name,
-        complete=is_complete(store),
-        **dataclasses.asdict(_inventory(store)),
-        attributes=store.attributes,
-        certificate=_certified(store),
-        links={
-            "self": href,
-            **{name: f"{href}/{name}" for name in ("certificate", "provenance", "classes", "utterances")},
-            "objects": f"{href}/objects",
-        },
-    )
-    return JsonResponse(detail.model_dump(mode="json"), headers=version.headers)
+    below = ("certificate", "provenance", "classes", "utterances", "objects")
+
+    def detail(store: Store) -> StoreDetail:
+        return StoreDetail(
+            name=served.name,
+            complete=is_complete(store),
+            **dataclasses.asdict(_inventory(store)),
+            attributes=store.attributes,
+            certificate=_certified(store),
+            links={"self": href, **{name: f"{href}/{name}" for name in below}},
+        )
+
+    return _answer(request, served, "store", detail)
 
 
 @router.get(
@@ -76,11 +74,7 @@ def get_store(request: Request, served: Served) -> Response:
 )
 def get_certificate(request: Request, served: Served) -> Response:
     """How far decoded posteriors are from those that were to be stored, measured on the stored bytes."""
-    store = served.current()
-    version = growing(request, [store], "certificate")
-    if version.unchanged:
-        return version.not_modified()
-    return JsonResponse(_certified(store).model_dump(mode="json"), headers=version.headers)
+    return _answer(request, served, "certificate", _certified)
 
 
 @router.get(
@@ -91,18 +85,28 @@ def get_certificate(request: Request, served: Served) -> Response:
 )
 def get_provenance(request: Request, served: Served) -> Response:
     """The teacher, the corpus, every run that wrote to the store, and the utterances that they skipped."""
+    href = store_href(request, served.name)
+
+    def provenance(store: Store) -> Provenance:
+        known = store.attributes
+        return Provenance(
+            **{name: getattr(known, name) for name in Provenance.model_fields if hasattr(known, name)},
+            features_fingerprint=features_fingerprint(known.features) if known.features else None,
+            links={"self": f"{href}/provenance", "store": href},
+        )
+
+    return _answer(request, served, "provenance", provenance)
+
+
+def _answer(
+    request: Request, served: ServedStore, what: str, describe: Callable[[Store], BaseModel]
+) -> Response:
+    """What is to be said of the store as it is, unless the client has it already."""
     store = served.current()
-    version = growing(request, [store], "provenance")
+    version = growing(request, [store], what)
     if version.unchanged:
         return version.not_modified()
-    attributes = store.attributes
-    href = store_href(request, served.name)
-    provenance = Provenance(
-        **{name: getattr(attributes, name) for name in Provenance.model_fields if hasattr(attributes, name)},
-        features_fingerprint=features_fingerprint(attributes.features) if attributes.features else None,
-        links={"self": f"{href}/provenance", "store": href},
-    )
-    return JsonResponse(provenance.model_dump(mode="json"), headers=version.headers)
+    return JsonResponse(describe(store).model_dump(mode="json"), headers=version.headers)
 
 
 def _certified(store: Store) -> Certificate:

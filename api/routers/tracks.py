@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from api.bodies import array_response
 from api.catalogue import Served, ServedStore
-from api.conditional import published
+from api.conditional import NOT_MODIFIED, published
 from api.formats import ARROW, JSON, NPY, JsonResponse, binary, negotiate
 from api.models import Features, Labels
 from api.paths import UtteranceId
@@ -28,7 +28,7 @@ def _responses(model: type, npy: str, arrow: str) -> dict[int | str, dict[str, A
             "description": "The frames asked for.",
             "content": {NPY: binary(npy), ARROW: binary(arrow)},
         },
-        304: {"description": "The answer is what If-None-Match names."},
+        **NOT_MODIFIED,
         **problems(404, 406, 422, 500, 503),
     }
 

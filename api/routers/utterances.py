@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from api.bodies import METADATA
 from api.catalogue import Served
-from api.conditional import growing, published
+from api.conditional import NOT_MODIFIED, growing, published
 from api.formats import ARROW, JSON, PARQUET, JsonResponse, binary, negotiate
 from api.limits import PAGE_ROWS, PAGE_UTTERANCES
 from api.listing import Page, page
@@ -38,7 +38,7 @@ _PAGE: dict[int | str, dict[str, Any]] = {
         "description": "A page; its `Link` header names the next one.",
         "content": {ARROW: binary(f"{_TABLE}An IPC stream."), PARQUET: binary(f"{_TABLE}A Parquet file.")},
     },
-    304: {"description": "The answer is what If-None-Match names."},
+    **NOT_MODIFIED,
     **problems(404, 406, 422, 500, 503),
 }
 
@@ -86,7 +86,7 @@ def list_utterances(
     response_class=JsonResponse,
     responses={
         200: {"model": UtteranceDetail},
-        304: {"description": "The answer is what If-None-Match names."},
+        **NOT_MODIFIED,
         **problems(404, 422, 500, 503),
     },
 )
