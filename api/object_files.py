@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 from pathlib import Path
 from time import monotonic
 from weakref import WeakKeyDictionary
@@ -25,8 +26,18 @@ _FRESH_SECONDS = 1.0
 _NOW: int | None = getattr(os, "RWF_NOWAIT", None)
 """The flag of Linux for reads that fail rather than wait for a disk."""
 
-_scratch = memoryview(bytearray(256 * 1024))
-"""Where the event loop reads to. Of more at once, the way to a thread is not what takes the time."""
+_AT_HAND_BYTES = 256 * 1024
+"""Of more at once, the way to a thread is not what takes the time."""
+
+
+class _Scratch(threading.local):
+    """Where an event loop reads to; other threads of this process may have one, too."""
+
+    def __init__(self) -> None:
+        self.memory = memoryview(bytearray(_AT_HAND_BYTES))
+
+
+_scratch = _Scratch()
 
 
 class OpenFile:
@@ -47,8 +58,8 @@ class OpenFile:
 
     async def read(self, start: int, length: int) -> bytes:
         """Bytes that are there; fewer if the file has become shorter."""
-        if _NOW is not None and length <= len(_scratch):
-            into = _scratch[:length]
+        if _NOW is not None and length <= _AT_HAND_BYTES:
+            into = _scratch.memory[:length]
             try:
                 if os.preadv(self.descriptor, (into,), start, _NOW) == length:
                     # As bytes, which uvloop writes in half the time that other buffers take it.
