@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.ensembles import MeanOfTeachers, Members
 from api.limits import BATCH_ITEMS
-from api.problems import LIMIT_EXCEEDED, ProblemError
+from api.problems import too_much
 from api.queries import Temperature
 from softstore.errors import InvalidInputError
 
@@ -95,11 +95,8 @@ def _parse(kind: type[_Request], body: bytes) -> _Request:
             "; ".join(f"{_where(found['loc'])}: {found['msg']}" for found in error.errors(include_url=False))
         ) from error
     if len(asked.items) > BATCH_ITEMS:
-        raise ProblemError(
-            422,
-            LIMIT_EXCEEDED,
-            f"A batch has at most {BATCH_ITEMS} items, not {len(asked.items)}: send several.",
-            limit=BATCH_ITEMS,
+        raise too_much(
+            f"A batch has at most {BATCH_ITEMS} items, not {len(asked.items)}: send several.", BATCH_ITEMS
         )
     return asked
 

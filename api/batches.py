@@ -20,7 +20,7 @@ from api.batch_columns import END, array_field, message, one_row, schema_message
 from api.batch_request import Item, Softened
 from api.cache import Cache, Key
 from api.limits import BATCH_FRAMES, NPY_FRAMES, PIECE_BYTES
-from api.problems import LIMIT_EXCEEDED, ProblemError
+from api.problems import too_much
 from softstore.batches import BatchInfo
 from softstore.codecs import Codec
 from softstore.errors import CorruptDataError, InvalidInputError, NotFoundError
@@ -100,7 +100,7 @@ class Batch:
         spans = [self._span(item) for item in self._asked.items]
         frames = sum(span.stop - span.start for span in spans)
         if frames > BATCH_FRAMES:
-            raise _too_many(
+            raise too_much(
                 f"A batch has at most {BATCH_FRAMES} frames, not {frames}: send several.", BATCH_FRAMES
             )
         return spans
@@ -124,18 +124,12 @@ class Batch:
 
     def _span(self, item: Item) -> _Span:
         utterance = self._source.find(item.utterance_id)
-        stop = utterance.num_frames if item.stop is None else item.stop
-        if not item.start <= stop <= utterance.num_frames:
-            raise InvalidInputError(
-                f"{item.utterance_id} has frames 0 to {utterance.num_frames}, no span from {item.start} to "
-                f"{stop}."
+        start, stop = utterance.span(item.start, item.stop)
+        if stop - start > NPY_FRAMES:
+            raise too_much(
+                f"An item has at most {NPY_FRAMES} frames, not {stop - start}: ask for spans.", NPY_FRAMES
             )
-        if stop - item.start > NPY_FRAMES:
-            raise _too_many(
-                f"An item has at most {NPY_FRAMES} frames, not {stop - item.start}: ask for spans.",
-                NPY_FRAMES,
-            )
-        return _Span(item, utterance, item.start, stop)
+        return _Span(item, utterance, start, stop)
 
     def _group(self, waiting: Iterator[_Span]) -> memoryview:
         messages: list[memoryview] = []
@@ -214,7 +208,3 @@ class Batch:
             head = schema_message(self._schema)
             self._cache.put(key, head)
         return head
-
-
-def _too_many(detail: str, limit: int) -> ProblemError:
-    return ProblemError(422, LIMIT_EXCEEDED, detail, limit=limit)

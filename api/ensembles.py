@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.catalogue import ServedStore, find_store
 from api.limits import ENSEMBLE_STORES
-from api.problems import LIMIT_EXCEEDED, ProblemError
+from api.problems import too_much
 
 MeanOfTeachers = Annotated[
     Literal["arithmetic", "geometric"],
@@ -47,10 +47,7 @@ async def find_members(request: Request, members: Sequence[Member]) -> list[Serv
         ProblemError: 422, too many.
     """
     if len(members) > ENSEMBLE_STORES:
-        raise ProblemError(
-            422,
-            LIMIT_EXCEEDED,
-            f"An ensemble has at most {ENSEMBLE_STORES} stores, not {len(members)}.",
-            limit=ENSEMBLE_STORES,
+        raise too_much(
+            f"An ensemble has at most {ENSEMBLE_STORES} stores, not {len(members)}.", ENSEMBLE_STORES
         )
     return [await find_store(request, member.store) for member in members]

@@ -91,6 +91,11 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
 
+def too_much(detail: str, limit: int) -> ProblemError:
+    """422: more is asked for than one answer may have."""
+    return ProblemError(422, LIMIT_EXCEEDED, detail, limit=limit)
+
+
 def problem_of(request: Request, error: SoftstoreError) -> Problem:
     """What a client is told of ``error``: no places on the server, nothing of its storage's troubles."""
     status = _STATUS.get(error.kind, 500)

@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from api.limits import CHOSEN_CLASSES, HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
-from api.problems import LIMIT_EXCEEDED, ProblemError
+from api.problems import too_much
 from softstore.errors import InvalidInputError
 
 Temperature = Annotated[
@@ -81,11 +81,9 @@ class PosteriorsQuery(SoftQuery):
             return None
         chosen = [int(number) for number in self.classes.split(",")]
         if len(chosen) > CHOSEN_CLASSES:
-            raise ProblemError(
-                422,
-                LIMIT_EXCEEDED,
+            raise too_much(
                 f"Up to {CHOSEN_CLASSES} classes can be chosen, not {len(chosen)}: leave it out for all.",
-                limit=CHOSEN_CLASSES,
+                CHOSEN_CLASSES,
             )
         if max(chosen) >= class_count:
             raise InvalidInputError(f"classes: there are 0 to {class_count - 1}, no {max(chosen)}.")

@@ -73,10 +73,15 @@ class Utterance:
             InvalidInputError: the span is not 0 ≤ start ≤ stop ≤ num_frames.
             CorruptDataError: bytes are missing or damaged.
         """
-        start, stop = self._span(start, stop)
+        start, stop = self.span(start, stop)
         return self.frames.read(track, int(self.row["first_frame"]) + start, stop - start)
 
-    def _span(self, start: int, stop: int | None) -> tuple[int, int]:
+    def span(self, start: int, stop: int | None) -> tuple[int, int]:
+        """Where a span begins and ends; ``stop`` None: with the utterance.
+
+        Raises:
+            InvalidInputError: it is not 0 ≤ start ≤ stop ≤ num_frames.
+        """
         stop = self.num_frames if stop is None else stop
         if not 0 <= start <= stop <= self.num_frames:
             raise InvalidInputError(
@@ -102,13 +107,13 @@ class SoftTargets(Utterance, ABC):
             InvalidInputError: a temperature that is not finite and at least 0.01, or no such span.
             CorruptDataError: bytes are missing or damaged.
         """
-        return self._decode(temperature, *self._span(start, stop)).numpy()
+        return self._decode(temperature, *self.span(start, stop)).numpy()
 
     def posteriors(
         self, temperature: float = 1.0, start: int = 0, stop: int | None = None
     ) -> NDArray[np.float32]:
         """p_T: shape (frames, classes), float32, rows sum to 1; raises as `log_posteriors`."""
-        return self._decode(temperature, *self._span(start, stop)).exp_().numpy()
+        return self._decode(temperature, *self.span(start, stop)).exp_().numpy()
 
     def top_k(self, k: int, temperature: float = 1.0, start: int = 0, stop: int | None = None) -> TopClasses:
         """The ``k`` most probable classes of each frame.
@@ -119,7 +124,7 @@ class SoftTargets(Utterance, ABC):
         class_count = self.frames.attributes.class_count
         if not 1 <= k <= class_count:
             raise InvalidInputError(f"top_k must lie between 1 and the {class_count} classes, not {k}.")
-        values, classes = self._decode(temperature, *self._span(start, stop)).topk(k, dim=-1)
+        values, classes = self._decode(temperature, *self.span(start, stop)).topk(k, dim=-1)
         return TopClasses(classes.numpy(), values.exp_().numpy())
 
 
@@ -136,7 +141,7 @@ class StoredUtterance(SoftTargets):
         whole block, be it beyond the utterance's end. Arrays for escalated frames are there only if the
         utterance has any.
         """
-        start, stop = self._span(start, stop)
+        start, stop = self.span(start, stop)
         block = self.frames.attributes.block_frames
         first = start // block * block
         rows = -(-stop // block) * block - first if stop > start else 0

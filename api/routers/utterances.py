@@ -20,7 +20,7 @@ from api.listing import Page, page
 from api.listing_query import UtteranceQuery
 from api.models import UtteranceDetail, UtterancePage
 from api.paths import UtteranceId, store_href, utterance_href
-from api.problems import LIMIT_EXCEEDED, ProblemError, problems
+from api.problems import problems, too_much
 from api.rows import rows_of
 from softstore import Store
 from softstore.errors import InvalidInputError
@@ -110,12 +110,7 @@ def get_utterance(request: Request, served: Served, utterance_id: UtteranceId) -
 def _check_limit(limit: int, media_type: str) -> None:
     most = PAGE_UTTERANCES if media_type == JSON else PAGE_ROWS
     if limit > most:
-        raise ProblemError(
-            422,
-            LIMIT_EXCEEDED,
-            f"limit: a page in {media_type} has at most {most} utterances, not {limit}.",
-            limit=most,
-        )
+        raise too_much(f"limit: a page in {media_type} has at most {most} utterances, not {limit}.", most)
 
 
 def _choose(store: Store, table: pa.Table, columns: list[str]) -> pa.Table:
