@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from starlette.types import Scope
@@ -17,10 +18,16 @@ class Access:
     Attributes:
         name: of the token.
         stores: names of stores, or patterns with ``*`` and ``?``.
+        expires: until when; None: without an end.
     """
 
     name: str
     stores: tuple[str, ...]
+    expires: datetime | None = None
+
+    @property
+    def expired(self) -> bool:
+        return self.expires is not None and self.expires <= datetime.now(UTC)
 
     @property
     def reads_all(self) -> bool:

@@ -14,10 +14,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from api import deprecation, problems
-from api.auth import Authentication, Tokens
+from api.auth import Admission, Authentication, Tokens
 from api.cache import Cache
 from api.catalogue import Catalogue
-from api.lean import Lean
+from api.express import STATE, Express
+from api.lean import Lean, LeanRoutes
 from api.limits import SMALL_THREADS, Limits
 from api.logs import AccessLog
 from api.middleware.bodies import Bodies
@@ -26,6 +27,7 @@ from api.middleware.failures import Failures
 from api.middleware.heavy import Heavy
 from api.middleware.observation import Observation
 from api.middleware.patience import Patience
+from api.observer import Observer
 from api.openapi import describe, operation_id
 from api.paths import UndecodedPath
 from api.routers import (
@@ -82,6 +84,9 @@ def create_app(
     settings = settings or load_settings()
     catalogue = Catalogue(stores, settings.root)
     access_log = AccessLog(settings.log_format) if settings.access_log else None
+    observer = Observer(catalogue, access_log)
+    admission = Admission(Tokens(settings.tokens)) if settings.tokens else None
+    lean = LeanRoutes((objects.router, batch.router, ensembles.router))
     app = FastAPI(
         title="softstore",
         version=__version__,
@@ -91,7 +96,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
-        middleware=_layers(settings, catalogue, access_log),
+        middleware=_layers(settings, observer, admission, lean),
         lifespan=_lifespan(settings.limits, access_log),
         # `api.tracing` knows the store too, and works with every release of FastAPI.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
@@ -100,6 +105,9 @@ def create_app(
     app.state.cache = Cache(settings.limits.cache_bytes)
     app.state.settings = settings
     app.state.cache_scope = "private" if settings.tokens else "public"
+    # Spans and notices of deprecation are for layers: there, every answer goes through them.
+    plain = not settings.tracing and not deprecation.DEPRECATED
+    app.state.express = Express(app, lean, observer, admission) if plain else None
     problems.install(app)
     # Utterances last of theirs: an utterance's path would match all of them.
     for router in (
@@ -127,7 +135,7 @@ def create_app(
 
 
 def _layers(
-    settings: ServiceSettings, catalogue: Catalogue, access_log: AccessLog | None
+    settings: ServiceSettings, observer: Observer, admission: Admission | None, lean: LeanRoutes
 ) -> list[Middleware]:
     """The layers around the routes, the outermost first; each is plain ASGI and costs microseconds."""
     limits = settings.limits
@@ -136,18 +144,13 @@ def _layers(
         # What all others see is the path as it was sent.
         Middleware(UndecodedPath),
         # Sees every answer, be it of another layer; nothing fails outside of it.
-        Middleware(
-            Observation,
-            stores=catalogue,
-            access_log=access_log,
-            tracing=Tracing() if settings.tracing else None,
-        ),
+        Middleware(Observation, observer=observer, tracing=Tracing() if settings.tracing else None),
         # Around what refuses: a page elsewhere may read why.
         *([_cross_origin(settings.cors_origins)] if settings.cors_origins else []),
         # Turns what the layers and routes inside raise into problems.
         Middleware(Failures),
         # Before anything is done for a request.
-        *([Middleware(Authentication, tokens=Tokens(settings.tokens))] if settings.tokens else []),
+        *([Middleware(Authentication, admission=admission)] if admission else []),
         # Its time runs while a body is awaited and while a request waits for its turn.
         Middleware(Patience, seconds=limits.request_seconds),
         # A body is there before its request takes a turn: slow clients hold up nobody.
@@ -157,7 +160,7 @@ def _layers(
         Middleware(Compression),
         *([Middleware(deprecation.Deprecations, deprecated=deprecated)] if deprecated else []),
         # Last: what it answers, FastAPI does not see.
-        Middleware(Lean, routers=(objects.router, batch.router, ensembles.router)),
+        Middleware(Lean, routes=lean),
     ]
 
 
@@ -173,15 +176,15 @@ def _cross_origin(origins: Sequence[str]) -> Middleware:
 
 def _lifespan(
     limits: Limits, access_log: AccessLog | None
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         # Whoever decodes has a thread, and there are some left for small answers.
         to_thread.current_default_thread_limiter().total_tokens = limits.decoding + SMALL_THREADS
         # Each of them decodes alone: threads of one request that wait for those of another crawl.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        yield
+        yield {STATE: app.state.express}
         torch.set_num_threads(threads)
         if access_log is not None:
             access_log.flush()

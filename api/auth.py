@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access import NONE, Access
 from api.problems import FORBIDDEN, UNAUTHORIZED, ProblemError
-from api.tokens import read_tokens, token_sha256
+from api.tokens import moment, read_tokens, token_sha256
 from softstore.errors import InvalidInputError, SoftstoreError
 
 _OPEN = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
@@ -22,6 +22,9 @@ TELLING_OF_ALL = frozenset({"/metrics"})
 
 _LOOK_SECONDS = 1.0
 """How long a token may still open stores after it was revoked."""
+
+_INVALID = 'Bearer realm="softstore", error="invalid_token"'
+"""What RFC 6750 says to a token that is unknown, revoked or expired."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class Tokens:
         self._by_hash = self._read()
 
     def access(self, token: bytes) -> Access | None:
-        """What a token opens; None if it is none of ours.
+        """What a token opens, or did until it expired; None if it is none of ours.
 
         A dictionary takes more or less time with the hash that it looks for. Whoever guesses tokens cannot
         choose their hashes, so that learning how far one was right gets them nowhere nearer.
@@ -64,38 +67,53 @@ class Tokens:
             _log.error("No token is accepted: %s", error)
 
     def _read(self) -> dict[str, Access]:
-        return {token.sha256: Access(token.name, token.stores) for token in read_tokens(self._path)}
+        return {token.sha256: token.access for token in read_tokens(self._path)}
 
 
-class Authentication:
-    """A layer that finds out who asks (see `api.access`), and refuses (401) those it does not know.
+class Admission:
+    """Finds out who asks (see `api.access`), and refuses those it does not know.
 
     Which stores there are for them, `api.catalogue` decides: to a token, others do not exist (404), so that
     their names cannot be found out.
     """
 
-    def __init__(self, app: ASGIApp, *, tokens: Tokens) -> None:
-        self.app = app
+    def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            self._admit(scope).attach(scope)
-        await self.app(scope, receive, send)
+    def admit(self, scope: Scope) -> None:
+        """See who sent a request.
 
-    def _admit(self, scope: Scope) -> Access:
+        Raises:
+            ProblemError: 401 or 403, nothing is there for them.
+        """
+        self._access(scope).attach(scope)
+
+    def _access(self, scope: Scope) -> Access:
         path = scope["path"][len(scope.get("root_path", "")) :]
         shown = _bearer(scope)
         access = self._tokens.access(shown) if shown is not None else None
-        if access is None:
+        if access is None or access.expired:
             if is_open(path):
                 return NONE
-            raise _unauthorized(shown is not None)
+            raise _unauthorized(shown is not None, access)
         if path in TELLING_OF_ALL and not access.reads_all:
             raise ProblemError(
                 403, FORBIDDEN, f"{path} tells of all stores, and the token {access.name} opens only some."
             )
         return access
+
+
+class Authentication:
+    """The layer that lets in whom `Admission` admits."""
+
+    def __init__(self, app: ASGIApp, *, admission: Admission) -> None:
+        self.app = app
+        self._admission = admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._admission.admit(scope)
+        await self.app(scope, receive, send)
 
 
 def is_open(path: str) -> bool:
@@ -128,10 +146,13 @@ def _bearer(scope: Scope) -> bytes | None:
     return None
 
 
-def _unauthorized(shown: bool) -> ProblemError:
-    if shown:
+def _unauthorized(shown: bool, found: Access | None) -> ProblemError:
+    if found is not None and found.expires is not None:
+        detail = f"The token {found.name} expired on {moment(found.expires)}: ask for a new one."
+        challenge = _INVALID
+    elif shown:
         detail = "The token is not one that this service knows: it may have been revoked."
-        challenge = 'Bearer realm="softstore", error="invalid_token"'
+        challenge = _INVALID
     else:
         detail = "This service wants a token: send it as `Authorization: Bearer TOKEN`."
         challenge = 'Bearer realm="softstore"'

@@ -72,14 +72,16 @@ class Batch:
 
     def ready(self, most_bytes: int) -> bytes | None:
         """The whole stream, if all of it is kept and has no more bytes than that."""
-        messages = [self._head()]
+        messages: list[bytes] = []
         for item in self._asked.items:
-            kept = self._cache.get((*self._key, *item.place))
+            kept = self._cache.get((*self._key, *item.place), counted=False)
             most_bytes -= len(kept or b"")
             if kept is None or most_bytes < 0:
                 return None
             messages.append(kept)
-        return b"".join((*messages, END))
+        metrics.cache_hit(self._source.key[0], len(messages))
+        # Not before: where nothing is kept, nobody has looked yet whether there are so many classes.
+        return b"".join((self._head(), *messages, END))
 
     def spans(self) -> list[_Span]:
         """All that is asked for, looked up.

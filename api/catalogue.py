@@ -12,6 +12,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
 
 import softstore
 from api.access import access_of
@@ -200,6 +201,16 @@ def readable_stores(request: Request) -> list[ServedStore]:
     stores, access = catalogue(request), access_of(request.scope)
     stores.look()
     return [served for name, served in stores.items() if access.reads(name)]
+
+
+def store_at_hand(scope: Scope) -> tuple[ServedStore, Store] | None:
+    """The store that the path of a request names, if it is there for whoever asks without waiting."""
+    name = scope["path_params"]["store"]
+    served: ServedStore | None = scope["app"].state.catalogue.get(name)
+    store = None if served is None else served.at_hand()
+    if served is None or store is None or not access_of(scope).reads(name):
+        return None
+    return served, store
 
 
 async def find_store(request: Request, store: StoreName) -> ServedStore:

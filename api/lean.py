@@ -1,7 +1,7 @@
 """Routes that FastAPI describes and does not run: what it does for a request takes longer than the answer.
 
     @router.get("/{path:path}", summary="…")
-    @answered_by(send_object)
+    @answered_by(send_object, ready=object_at_hand)
     def get_object(path: str) -> None:
         \"\"\"The description.\"\"\"
 
@@ -11,49 +11,77 @@ Of the function, OpenAPI has the parameters and the docstring; requests go to th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from fastapi.routing import APIRoute, APIRouter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.sending import Headers
+
 Answer = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI application for HTTP requests, which finds ``path_params`` in their scope, as sent."""
+
+
+class Whole(NamedTuple):
+    """An answer that is there, but for the length among its headers."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+Ready = Callable[[Scope, bytes], Whole | None]
+"""What a request with that body is answered, if that takes no waiting; None, or an error, leaves it to the
+other one."""
 
 _Described = TypeVar("_Described", bound=Callable[..., None])
 
 
-def answered_by(answer: Answer) -> Callable[[_Described], _Described]:
-    """What `Lean` runs instead of the function below."""
+def answered_by(answer: Answer, *, ready: Ready | None = None) -> Callable[[_Described], _Described]:
+    """What is run instead of the function below, and what `api.express` asks before that."""
 
     def note(described: _Described) -> _Described:
-        described.answer = answer  # type: ignore[attr-defined]
+        described.lean = answer, ready  # type: ignore[attr-defined]
         return described
 
     return note
 
 
-class Lean:
-    """The innermost layer: answers requests to such routes of ``routers``, and leaves others to FastAPI."""
+class LeanRoutes:
+    """The routes of ``routers`` that are `answered_by` something."""
 
-    def __init__(self, app: ASGIApp, *, routers: Sequence[APIRouter]) -> None:
-        self.app = app
+    def __init__(self, routers: Sequence[APIRouter]) -> None:
         self._routes = [
-            (route.path_regex, method, route, route.endpoint.answer)
+            (route.path_regex, method, route, *route.endpoint.lean)
             for router in routers
             for route in router.routes
-            if isinstance(route, APIRoute) and hasattr(route.endpoint, "answer")
+            if isinstance(route, APIRoute) and hasattr(route.endpoint, "lean")
             for method in sorted(route.methods or ())
         ]
 
+    def find(self, scope: Scope) -> tuple[Answer, Ready | None] | None:
+        """What answers a request, if one of these does; its scope then has ``route`` and ``path_params``."""
+        asked = scope["method"]
+        path = scope["path"][len(scope.get("root_path", "")) :]
+        for regex, method, route, answer, ready in self._routes:
+            match = regex.match(path) if method == asked else None
+            if match is not None:
+                scope["route"] = route
+                scope["path_params"] = match.groupdict()
+                return answer, ready
+        return None
+
+
+class Lean:
+    """The innermost layer: answers requests to such routes, and leaves others to FastAPI."""
+
+    def __init__(self, app: ASGIApp, *, routes: LeanRoutes) -> None:
+        self.app = app
+        self._routes = routes
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            asked = scope["method"]
-            path = scope["path"][len(scope.get("root_path", "")) :]
-            for regex, method, route, answer in self._routes:
-                match = regex.match(path) if method == asked else None
-                if match is not None:
-                    scope["route"] = route
-                    scope["path_params"] = match.groupdict()
-                    await answer(scope, receive, send)
-                    return
-        await self.app(scope, receive, send)
+        found = self._routes.find(scope) if scope["type"] == "http" else None
+        if found is None:
+            await self.app(scope, receive, send)
+        else:
+            await found[0](scope, receive, send)

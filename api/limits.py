@@ -35,6 +35,9 @@ ENSEMBLE_STORES = 16
 PAGE_UTTERANCES, PAGE_ROWS = 1_000, 50_000
 """Utterances in one page of a listing, in JSON and in Arrow or Parquet."""
 
+FILTER_VALUES = 100
+"""Values that the columns of a listing are compared with."""
+
 SEARCH_LETTERS = 200
 """Of what utterances are searched for."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from api.conditions import condition_of
 from api.rows import Rows, is_large, rows_of, true_where
 from api.sorting import best_rows, check_sortable
 from softstore import Store
@@ -30,21 +31,22 @@ class Wanted:
     """Which utterances, in which order.
 
     Attributes:
-        equals: the value by column, as text.
+        conditions: the values, as text, by ``column`` or ``column[comparison]``; see `api.conditions`.
         search: in id, speaker or text, in upper or lower case.
         sort: a column, rising, or falling after ``-``; None: stored order.
     """
 
-    equals: Mapping[str, str]
+    conditions: Mapping[str, Sequence[str]]
     search: str | None = None
     sort: str | None = None
 
     @property
     def everything(self) -> bool:
-        return not self.equals and self.search is None
+        return not self.conditions and self.search is None
 
     def tag(self) -> bytes:
-        asked = repr((sorted(self.equals.items()), self.search, self.sort))
+        conditions = sorted((name, sorted(values)) for name, values in self.conditions.items())
+        asked = repr((conditions, self.search, self.sort))
         return blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=_TAG_BYTES).digest()
 
 
@@ -67,8 +69,8 @@ def page(store: Store, wanted: Wanted, limit: int, cursor: str | None, count: bo
     what it is when shards are published meanwhile, even out of order.
 
     Raises:
-        InvalidInputError: no such column, a value its type does not have, a column that cannot be sorted by,
-            or a cursor that is not of this query.
+        InvalidInputError: no such column or comparison, a value its type does not have, a column that cannot
+            be sorted by, or a cursor that is not of this query.
         CorruptDataError: the manifest is damaged.
     """
     after = None if cursor is None else _first_frame(cursor, wanted)
@@ -155,11 +157,11 @@ def _from_parts(store: Store, after: int | None, limit: int) -> pa.Table:
 
 def _masks(rows: Rows, wanted: Wanted) -> Iterator[NDArray[np.bool_]]:
     """Which rows match, batch by batch."""
-    values = {column: _typed(rows.schema, column, text) for column, text in wanted.equals.items()}
+    conditions = [condition_of(rows.schema, *asked) for asked in wanted.conditions.items()]
     for batch in rows.batches:
         mask = np.ones(len(batch), np.bool_)
-        for column, value in values.items():
-            mask &= true_where(pc.equal(batch[column], value))
+        for condition in conditions:
+            mask &= condition.where(batch)
         if wanted.search is not None and mask.any():
             searched = [
                 true_where(pc.match_substring(batch[column], wanted.search, ignore_case=True))
@@ -167,18 +169,3 @@ def _masks(rows: Rows, wanted: Wanted) -> Iterator[NDArray[np.bool_]]:
             ]
             mask &= np.logical_or.reduce(searched)
         yield mask
-
-
-def _typed(schema: pa.Schema, column: str, text: object) -> pa.Scalar:
-    """A value in the type of its column."""
-    if column not in schema.names:
-        raise InvalidInputError(
-            f"There is no manifest column {column!r}; there are {', '.join(schema.names)}."
-        )
-    kind = schema.field(column).type
-    try:
-        return pa.scalar(text, pa.string()).cast(kind)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise InvalidInputError(
-            f"The manifest column {column} ({kind}) cannot be compared with {text!r}."
-        ) from error

@@ -79,9 +79,9 @@ def frames_decoded(store: str, frames: int) -> None:
     _decoded.labels(store).inc(frames)
 
 
-def cache_hit(store: str) -> None:
-    """Count an answer that was found ready."""
-    _hits_of(store).inc()
+def cache_hit(store: str, answers: int = 1) -> None:
+    """Count answers that were found ready."""
+    _hits_of(store).inc(answers)
 
 
 def cache_miss(store: str) -> None:

@@ -56,16 +56,24 @@ class OpenFile:
         if hasattr(self, "descriptor"):
             os.close(self.descriptor)
 
+    def at_hand(self, start: int, length: int) -> bytes | None:
+        """Bytes that are in memory; None if they are not, or too many."""
+        if _NOW is None or length > _AT_HAND_BYTES:
+            return None
+        into = _scratch.memory[:length]
+        try:
+            if os.preadv(self.descriptor, (into,), start, _NOW) != length:
+                return None
+        except OSError:
+            return None  # or a file system that cannot tell; if reading fails, a thread says so
+        # As bytes, which uvloop writes in half the time that other buffers take it.
+        return bytes(into)
+
     async def read(self, start: int, length: int) -> bytes:
         """Bytes that are there; fewer if the file has become shorter."""
-        if _NOW is not None and length <= _AT_HAND_BYTES:
-            into = _scratch.memory[:length]
-            try:
-                if os.preadv(self.descriptor, (into,), start, _NOW) == length:
-                    # As bytes, which uvloop writes in half the time that other buffers take it.
-                    return bytes(into)
-            except OSError:
-                pass  # not in memory, or a file system that cannot tell; if it fails, the thread says so
+        found = self.at_hand(start, length)
+        if found is not None:
+            return found
         return await run_in_threadpool(os.pread, self.descriptor, length, start)
 
     def digest(self) -> str:
@@ -79,6 +87,13 @@ class OpenFile:
 _open: WeakKeyDictionary[Store, dict[str, OpenFile]] = WeakKeyDictionary()
 
 
+def file_at_hand(store: Store, path: str) -> OpenFile | None:
+    """The file at ``path``, if it was opened within the last second."""
+    known = _open.get(store)
+    found = known.get(path) if known else None
+    return found if found is not None and found.fresh_until > monotonic() else None
+
+
 async def open_file(store: Store, path: str) -> OpenFile:
     """The file at ``path``, as it was there within the last second.
 
@@ -86,13 +101,11 @@ async def open_file(store: Store, path: str) -> OpenFile:
         NotFoundError: there is none, or it is a link that leads out of the store.
         StorageError: the system does not open it.
     """
-    known = _open.get(store)
-    if known is None:
-        known = _open[store] = {}
+    fresh = file_at_hand(store, path)
+    if fresh is not None:
+        return fresh
+    known = _open.setdefault(store, {})
     found = known.get(path)
-    now = monotonic()
-    if found is not None and found.fresh_until > now:
-        return found
     try:
         opened = OpenFile(f"{store.url}/{path}")
     except (FileNotFoundError, NotADirectoryError):
@@ -104,7 +117,7 @@ async def open_file(store: Store, path: str) -> OpenFile:
         opened.card = found.card
     else:
         opened.card = await run_in_threadpool(_card, store, path, opened)
-    opened.fresh_until = now + _FRESH_SECONDS
+    opened.fresh_until = monotonic() + _FRESH_SECONDS
     if len(known) >= _OPEN:
         known.clear()
     known[path] = opened

@@ -44,6 +44,9 @@ _CODES: Mapping[int, str] = {
     415: UNSUPPORTED_MEDIA_TYPE,
     422: ErrorKind.INVALID_INPUT.value,
 }
+_RETRY_AFTER: Mapping[int, str] = {429: "1", 503: "5"}
+"""Seconds after which to try again, where that may help: a turn soon ends, a storage needs a moment."""
+
 _PUBLIC_500 = {ErrorKind.CORRUPT_DATA, ErrorKind.FORMAT, ErrorKind.NOT_A_STORE}
 _log = logging.getLogger(__name__)
 
@@ -154,8 +157,22 @@ def _http_problem(request: Request, error: HTTPException) -> Problem:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route that can answer with problems of these statuses."""
+    return {status: _described(status) for status in statuses}
+
+
+def _described(status: int) -> dict[str, Any]:
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    described: dict[str, Any] = {"description": HTTPStatus(status).phrase, "content": content}
+    if status in _RETRY_AFTER:
+        described["headers"] = {
+            "Retry-After": {
+                "description": "Seconds after which to try again.",
+                "required": True,
+                "schema": {"type": "integer", "minimum": 0},
+                "example": int(_RETRY_AFTER[status]),
+            }
+        }
+    return described
 
 
 def _problem(status: int, code: str, detail: str, limit: float | None = None) -> Problem:
@@ -163,6 +180,8 @@ def _problem(status: int, code: str, detail: str, limit: float | None = None) ->
 
 
 def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    later = _RETRY_AFTER.get(problem.status)
+    headers = {**(headers or {}), **({"Retry-After": later} if later else {})}
     told = problem.model_copy(update={"request_id": logs.request_id.get() or None})
     body = orjson.dumps(told.model_dump(exclude_none=True))
     return Response(body, problem.status, headers, media_type=PROBLEM_JSON)

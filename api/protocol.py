@@ -49,9 +49,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self.head_came()
+        super().on_headers_complete()
+
+    def head_came(self) -> None:
+        """A head is whole: from now on the layers watch over its request."""
         self._awaits_head = False
         self._stop_waiting_for_head()
-        super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -73,6 +73,13 @@ def true_where(mask: pa.Array) -> NDArray[np.bool_]:
     return found
 
 
+def comparable(column: pa.Array) -> pa.Array:
+    """Values as they are compared and sorted: NaN is null, true and false are 1 and 0 (int8)."""
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+
+
 def is_large(store: Store) -> bool:
     """Whether the manifest is left where it lies."""
     return not isinstance(store.frames.lookup, Manifest)

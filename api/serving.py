@@ -13,7 +13,7 @@ import uvicorn
 
 from api import logs
 from api.app import create_app
-from api.protocol import BoundedProtocol
+from api.express_protocol import ExpressProtocol
 from api.settings import ServiceSettings
 from softstore.errors import InvalidInputError
 
@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=BoundedProtocol,
+                http=ExpressProtocol,
                 ws="none",
                 log_config=None,
                 log_level="warning",

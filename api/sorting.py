@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from api.rows import Rows, true_where
+from api.rows import Rows, comparable, true_where
 from softstore.errors import InvalidInputError
 
 
@@ -41,12 +41,12 @@ def best_rows(
         masks: which rows of each batch match.
         after: only rows that come after the one with this number.
     """
-    last = None if after is None else _keys(rows.take(np.array([after])).to_batches()[0][column])[0]
+    last = None if after is None else comparable(rows.take(np.array([after])).to_batches()[0][column])[0]
     best = pa.table({"key": pa.array([], _key_type(rows.schema, column)), "number": pa.array([], pa.int64())})
     total = 0
     for batch, start, mask in zip(rows.batches, rows.starts.tolist(), masks, strict=True):
         total += int(np.count_nonzero(mask))
-        keys, numbers = _keys(batch[column]), np.arange(start, start + len(batch))
+        keys, numbers = comparable(batch[column]), np.arange(start, start + len(batch))
         if after is not None and last is not None:
             mask = mask & _comes_after(keys, numbers, last, after, falling)
         chosen = pa.table({"key": keys, "number": numbers}).filter(pa.array(mask))
@@ -69,13 +69,6 @@ def _comes_after(
     beyond = true_where(pc.less(keys, last) if falling else pc.greater(keys, last))
     same = true_where(pc.equal(keys, last))
     return np.where(same, later, beyond | missing)
-
-
-def _keys(column: pa.Array) -> pa.Array:
-    """Values that can be compared; null for NaN."""
-    if pa.types.is_floating(column.type):
-        return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    return column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
 
 
 def _key_type(schema: pa.Schema, column: str) -> pa.DataType:

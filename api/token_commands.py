@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.tokens import add_token, read_tokens, revoke_token
+from api.tokens import LONGEST_DAYS, Token, add_token, moment, read_tokens, revoke_token
 
 token = typer.Typer(help="Add, list and revoke the tokens that `serve` asks for.", no_args_is_help=True)
 
@@ -27,6 +27,10 @@ def add(
             metavar="NAME", help="A store it opens, or a pattern with * and ?; several may be given."
         ),
     ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=LONGEST_DAYS, help="For how long; until it is revoked if left out."),
+    ] = None,
 ) -> None:
     """Make a token and print it, this once: only its hash is kept. Without --store it opens all stores.
 
@@ -36,19 +40,25 @@ def add(
 
         softstore token add anna --tokens tokens.json
 
-        softstore token add lab --tokens tokens.json --store demo --store 'aurora4-*'
+        softstore token add lab --tokens tokens.json --store demo --store 'aurora4-*' --days 90
     """
-    print(add_token(tokens, name, store or ["*"]))
+    print(add_token(tokens, name, store or ["*"], days))
 
 
 @token.command("list")
 def list_tokens(tokens: TokensFile) -> None:
-    """Say which tokens there are, since when, and which stores they open."""
+    """Say which tokens there are, since when, until when, and which stores they open."""
     for found in read_tokens(tokens):
-        print(f"{found.name:20} {found.added:%Y-%m-%d %H:%M} UTC  {' '.join(found.stores)}")
+        print(f"{found.name:20} {moment(found.added)}  {_end(found):28}  {' '.join(found.stores)}")
 
 
 @token.command()
 def revoke(name: TokenName, tokens: TokensFile) -> None:
     """Take a token away: running services refuse it within a second."""
     revoke_token(tokens, name)
+
+
+def _end(token: Token) -> str:
+    if token.expires is None:
+        return "until it is revoked"
+    return f"{'expired' if token.access.expired else 'until'} {moment(token.expires)}"

@@ -1,6 +1,7 @@
 """The file of tokens: who may read which stores.
 
-    {"tokens": [{"name": "anna", "sha256": "9f86…", "added": "2026-11-25T10:00:00Z", "stores": ["*"]}]}
+    {"tokens": [{"name": "anna", "sha256": "9f86…", "added": "2026-11-25T10:00:00Z", "stores": ["*"],
+                 "expires": "2027-02-23T10:00:00Z"}]}
 
 Of a token only the SHA-256 is kept. It is 256 random bits: there is nothing to guess that a slow or salted
 hash would protect, as it does passwords. The file is its owner's alone (mode 0600) and replaced whole.
@@ -14,12 +15,13 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from api.access import Access
 from softstore.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 
 Pattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9._*?-]{1,64}$")]
@@ -34,6 +36,7 @@ class Token(BaseModel):
         sha256: of the token, in hexadecimal digits.
         added: when.
         stores: which it opens.
+        expires: from when on it opens nothing; None: never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,12 +45,26 @@ class Token(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     added: datetime
     stores: Annotated[tuple[Pattern, ...], Field(min_length=1)]
+    expires: AwareDatetime | None = None
+
+    @property
+    def access(self) -> Access:
+        return Access(self.name, self.stores, self.expires)
+
+
+LONGEST_DAYS = 3650
+"""What is to last for longer is a token without an end."""
 
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     tokens: list[Token]
+
+
+def moment(when: datetime) -> str:
+    """As it is told to people."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def token_sha256(token: bytes) -> str:
@@ -77,21 +94,30 @@ def read_tokens(path: Path) -> list[Token]:
         raise InvalidInputError(f"{path} is no file of tokens: {where}{first['msg']}.") from error
 
 
-def add_token(path: Path, name: str, stores: Sequence[str]) -> str:
+def add_token(path: Path, name: str, stores: Sequence[str], days: int | None = None) -> str:
     """A new token, which is kept nowhere; the file is made if there is none.
+
+    Args:
+        days: how long it opens them, 1 to `LONGEST_DAYS`; None: until it is revoked.
 
     Raises:
         ConflictError: there is one of this name.
-        InvalidInputError: a name or a pattern that cannot be, or ``path`` is something else.
+        InvalidInputError: a name, a pattern or days that cannot be, or ``path`` is something else.
         StorageError: the file cannot be read or written.
     """
+    if days is not None and not 1 <= days <= LONGEST_DAYS:
+        raise InvalidInputError(
+            f"A token cannot last {days} days: give 1 to {LONGEST_DAYS}, or none for one without an end."
+        )
     token = secrets.token_urlsafe(32)
+    now = datetime.now(UTC).replace(microsecond=0)
     try:
         added = Token(
             name=name,
             sha256=token_sha256(token.encode()),
-            added=datetime.now(UTC).replace(microsecond=0),
+            added=now,
             stores=tuple(stores),
+            expires=None if days is None else now + timedelta(days=days),
         )
     except ValidationError as error:
         given = error.errors()[0]["input"]
@@ -138,7 +164,7 @@ def _changing(path: Path) -> Iterator[Path]:
 
 
 def _write(file: Path, tokens: list[Token]) -> None:
-    text = _File(tokens=tokens).model_dump_json(indent=2) + "\n"
+    text = _File(tokens=tokens).model_dump_json(indent=2, exclude_none=True) + "\n"
     whole = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,8 +1,8 @@
 """Runs the stack of compose.yaml in two image roots that `check.sh` has built, under chroot.
 
 Stands in for `docker compose --profile demo up`, as far as this stack needs it: each container is a read-only
-view of its image with its own /tmp, the volumes and secrets of compose.yaml, the image's user, entry point,
-command and health check. All share one network namespace that leads nowhere, in which every service's name
+view of its image with its own /tmp, the volumes of compose.yaml, the image's user, entry point, command and
+health check. All share one network namespace that leads nowhere, in which every service's name
 is 127.0.0.1. moto plays the object store.
 """
 
@@ -18,6 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml  # type: ignore[import-untyped]
 
 HERE = Path(__file__).parent
@@ -46,7 +47,9 @@ class Container:
         self._root = work / "containers" / name
         self._mount(work)
 
-    def run(self, command: list[str] | None = None, *, quiet: bool = False) -> subprocess.Popen[bytes]:
+    def run(
+        self, command: list[str] | None = None, *, stdout: int | None = None, stderr: int | None = None
+    ) -> subprocess.Popen[bytes]:
         """Starts ``command``, or entry point and command as compose would."""
         image, service = self._image, self._service
         if command is None:
@@ -55,14 +58,21 @@ class Container:
         inside = ["env", "-i", "HOME=/home/softstore", *image.environment, *environment, "sh", "-c"]
         inside += ['cd "$0" && exec "$@"', image.directory, *command]
         chroot = ["chroot", f"--userspec={image.user}", str(self._root)]
-        return subprocess.Popen([*chroot, *inside], stderr=subprocess.DEVNULL if quiet else None)
+        return subprocess.Popen([*chroot, *inside], stdout=stdout, stderr=stderr)
+
+    def tell(self, *arguments: str) -> str:
+        """What ``docker compose run`` prints, given these arguments."""
+        running = self.run([*self._service["entrypoint"], *arguments], stdout=subprocess.PIPE)
+        said = running.communicate()[0].decode().strip()
+        succeed(running)
+        return said
 
     def run_until_healthy(self) -> subprocess.Popen[bytes]:
         running = self.run()
         test = self._service.get("healthcheck", {}).get("test", self._image.health)
         assert test[0] == "CMD", test
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.run(test[1:], quiet=True).wait():
+        while self.run(test[1:], stderr=subprocess.DEVNULL).wait():
             if running.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{self.name} did not become healthy.")
             time.sleep(1)
@@ -72,17 +82,11 @@ class Container:
     def _mount(self, work: Path) -> None:
         self._root.mkdir(parents=True)
         _mount("--bind", self._image.root, self._root)
-        secrets = self._root / "run/secrets"
-        secrets.mkdir(parents=True, exist_ok=True)
-        for secret in self._service.get("secrets", []):
-            (secrets / secret).touch()
         _mount("-o", "remount,bind,ro", self._root)
         _mount("-t", "tmpfs", "tmpfs", self._root / "tmp")
         _mount("-t", "proc", "proc", self._root / "proc")
         _mount("--rbind", "/dev", self._root / "dev")
         _mount("--bind", work / "hosts", self._root / "etc/hosts")
-        for secret in self._service.get("secrets", []):
-            _mount("--bind", work / secret, secrets / secret)
         for volume in self._service.get("volumes", []):
             source, target, *mode = volume.split(":")
             place = self._root / target.lstrip("/")
@@ -94,12 +98,8 @@ class Container:
 def main(work: Path) -> None:
     stack = read_stack({**read_settings(), "DEMO_PROFILE": "tiny"})
     services = stack["services"]
-    # Nobody but this check can reach it.
-    del services["service"]["environment"]["SOFTSTORE_TOKENS"]
-    services["service"]["environment"]["SOFTSTORE_NO_AUTH"] = "true"
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     (work / "hosts").write_text(f"127.0.0.1 localhost {' '.join(services)}\n")
-    (work / "tokens").touch()
     images = {f"softstore-{target}": Image(work, target) for target in ("service", "trainer")}
 
     def container(name: str, number: int = 1) -> Container:
@@ -112,15 +112,23 @@ def main(work: Path) -> None:
     demo = container("demo")
     succeed(demo.run())
 
-    service = container("service")
-    for each in (demo, service):
-        succeed(each.run(["sh", "-c", "test $(id -u) = 1000 && ! touch /opt/softstore/here"], quiet=True))
+    token, service = container("token"), container("service")
+    mine = token.tell("add", "me")
+    for each, place in ((demo, "/opt/softstore"), (service, "/opt/softstore"), (service, "/home/softstore")):
+        script = f"test $(id -u) = 1000 && ! touch {place}/here"
+        succeed(each.run(["sh", "-c", script], stderr=subprocess.DEVNULL))
     running = service.run_until_healthy()
-    with urllib.request.urlopen("http://127.0.0.1:8000/v1/stores") as answer:
-        print(answer.read().decode(), flush=True)
-    store = "http://service:8000/v1/stores/demo/objects"
+    wait_for_status(401, None)
+    wait_for_status(200, mine)
+
+    # Tokens that come and go while the service runs.
+    students = token.tell("add", "student", "--store", "demo")
+    wait_for_status(200, students)
+    train = "softstore train --store http://service:8000/v1/stores/demo/objects --out student"
     options = "--preset demo --layers 1 --cells 32 --projection 16 --epochs 1"
-    succeed(demo.run(["softstore", "train", "--store", store, "--out", "student", *options.split()]))
+    succeed(demo.run(["env", f"SOFTSTORE_TOKEN={students}", *train.split(), *options.split()]))
+    token.tell("revoke", "student")
+    wait_for_status(401, students)
     running.terminate()
     succeed(running)
 
@@ -153,6 +161,18 @@ def serve_objects(environment: dict[str, str]) -> None:
         except OSError:
             time.sleep(1)
     raise SystemExit("moto does not answer.")
+
+
+def wait_for_status(expected: int, token: str | None) -> None:
+    """Asks for the stores until the answer is this one; the service follows its tokens within a second."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    for _ in range(PATIENCE_SECONDS):
+        answer = httpx.get("http://127.0.0.1:8000/v1/stores", headers=headers, trust_env=False)
+        if answer.status_code == expected:
+            print(expected, answer.text, flush=True)
+            return
+        time.sleep(1)
+    raise SystemExit(f"Not {expected} but {answer.status_code}: {answer.text}")
 
 
 def succeed(process: subprocess.Popen[bytes]) -> None:

@@ -9,13 +9,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.middleware.failures import Failures
 from api.middleware.observation import Observation
+from api.observer import Observer
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def observed(app: ASGIApp) -> ASGIApp:
     """``app`` within the layers that the others rely on."""
-    return Observation(Failures(app), stores=())
+    return Observation(Failures(app), observer=Observer(()))
 
 
 def answering(

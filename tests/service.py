@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api import create_app
-from api.protocol import BoundedProtocol
+from api.express_protocol import ExpressProtocol
 from api.settings import ServiceSettings
 
 
@@ -22,7 +22,7 @@ def running(app: ASGIApp) -> Iterator[httpx.Client]:
     """Run ``app`` in a thread as `softstore serve` does; yields a client of that server."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(app, http=BoundedProtocol, log_level="error", timeout_graceful_shutdown=2)
+        uvicorn.Config(app, http=ExpressProtocol, log_level="error", timeout_graceful_shutdown=2)
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

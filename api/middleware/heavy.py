@@ -37,7 +37,6 @@ class Heavy:
                 LIMIT_EXCEEDED,
                 f"No more than {self._limit} requests for decoded frames may be under way: try again soon.",
                 limit=self._limit,
-                headers={"Retry-After": "1"},
             )
         self._under_way += 1
         try:

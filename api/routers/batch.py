@@ -10,13 +10,14 @@ from starlette.types import Receive, Scope, Send
 
 from api.batch_request import BatchRequest, batch_request
 from api.batches import Batch, Source
-from api.catalogue import catalogue, find_store
+from api.catalogue import find_store, store_at_hand
 from api.formats import ARROW, negotiate
-from api.lean import answered_by
+from api.lean import Whole, answered_by
 from api.limits import BATCH_FRAMES, BATCH_ITEMS, NPY_FRAMES, PIECE_BYTES
 from api.paths import StoreName
 from api.problems import problems
 from api.sending import Headers, body_of, send_pieces, send_whole
+from softstore import Store
 
 router = APIRouter(prefix="/v1/stores/{store}", tags=["utterances"])
 
@@ -55,14 +56,30 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
     store = served.at_hand()
     if store is None:
         store = await run_in_threadpool(served.current)
+    await send_batch(receive, send, _batch(scope, served.name, generation, store, asked))
+
+
+def _ready(scope: Scope, body: bytes) -> Whole | None:
+    """A batch all of whose items are kept."""
+    negotiate(accepted(scope), (ARROW,))
+    found = store_at_hand(scope)
+    if found is None:
+        return None
+    served, store = found
+    ready = _batch(scope, served.name, served.generation, store, batch_request(body)).ready(PIECE_BYTES)
+    return None if ready is None else Whole(200, HEADERS, ready)
+
+
+def _batch(scope: Scope, name: str, generation: int, store: Store, asked: BatchRequest) -> Batch:
+    state = scope["app"].state
     source = Source(
-        key=(served.name, generation),
+        key=(name, generation),
         attributes=store.attributes,
         find=store.__getitem__,
         codec=store.codec if asked.encoding == "encoded" else None,
-        public=catalogue(request).without_urls,
+        public=state.catalogue.without_urls,
     )
-    await send_batch(receive, send, Batch(source, asked, scope["app"].state.cache))
+    return Batch(source, asked, state.cache)
 
 
 async def send_batch(receive: Receive, send: Send, batch: Batch) -> None:
@@ -83,7 +100,7 @@ async def send_batch(receive: Receive, send: Send, batch: Batch) -> None:
     responses=BATCH_RESPONSES,
     description=_DESCRIPTION,
 )
-@answered_by(_answer)
+@answered_by(_answer, ready=_ready)
 def post_batch(store: StoreName, asked: BatchRequest) -> None: ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,14 +11,16 @@ from fastapi import Path as PathParameter
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from api.catalogue import find_store
-from api.lean import answered_by
+from api.catalogue import find_store, store_at_hand
+from api.lean import Whole, answered_by
 from api.limits import PIECE_BYTES
+from api.object_cards import Card
+from api.object_files import file_at_hand
 from api.objects import open_object, piece, pieces
 from api.paths import StoreName
 from api.problems import problems
 from api.ranges import byte_range, matches
-from api.sending import head, send_pieces, send_whole
+from api.sending import Headers, head, send_pieces, send_whole
 from softstore.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/stores/{store}/objects", tags=["objects"])
@@ -39,10 +42,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
     names = scope["path_params"]
     served = await find_store(Request(scope), names["store"])
-    # Some HTTP clients double the slash when their URL ends in one.
-    path = names["path"].removeprefix("/")
-    if not _PATH.fullmatch(path):
-        raise NotFoundError(f"There is no object {path!r}.")
+    path = _object_path(names["path"])
+    if path is None:
+        raise NotFoundError(f"There is no object {names['path']!r}.")
     asked = dict(scope["headers"])
     head_only = scope["method"] == "HEAD"
     store = served.at_hand()
@@ -50,22 +52,15 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
         store = await run_in_threadpool(served.current)
     opened = await open_object(store, path, look=head_only)
     card = opened.card
-    headers = card.private if scope["app"].state.cache_scope == "private" else card.public
-    if b"if-none-match" in asked and matches(asked[b"if-none-match"].decode("latin-1"), card.etag):
-        await send(head(304, headers))
+    if _is_held(asked, card):
+        await send(head(304, _headers(scope, card)))
         await send({"type": "http.response.body"})
         return
     if head_only:
-        await send(head(200, [*headers, (b"content-length", b"%d" % card.size)]))
+        await send(head(200, [*_headers(scope, card), (b"content-length", b"%d" % card.size)]))
         await send({"type": "http.response.body"})
         return
-    span = byte_range(_wanted_range(asked, card.etag), card.size)
-    start, length = span or (0, card.size)
-    status = 200
-    if span:
-        status = 206
-        content_range = b"bytes %d-%d/%d" % (start, start + length - 1, card.size)
-        headers = [*headers, (b"content-range", content_range)]
+    status, headers, start, length = _part(scope, asked, card)
     if length <= PIECE_BYTES:
         await send_whole(send, status, headers, await piece(opened, start, length) if length else b"")
     else:
@@ -73,11 +68,24 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
         await send_pieces(receive, send, status, headers, pieces(opened, start, length))
 
 
+def _ready(scope: Scope, body: bytes) -> Whole | None:
+    """A part of a local file that is open, with its bytes in memory."""
+    path = _object_path(scope["path_params"]["path"])
+    found = store_at_hand(scope)
+    opened = file_at_hand(found[1], path) if path is not None and found is not None else None
+    asked = dict(scope["headers"])
+    if opened is None or _is_held(asked, opened.card):
+        return None
+    status, headers, start, length = _part(scope, asked, opened.card)
+    bytes_there = opened.at_hand(start, length)
+    return None if bytes_there is None else Whole(status, headers, bytes_there)
+
+
 @router.head("/{path:path}", name="head_object", summary="Size and ETag of an object", responses=_RESPONSES)
 @router.get(
     "/{path:path}", name="get_object", summary="A raw object", response_class=Response, responses=_RESPONSES
 )
-@answered_by(_answer)
+@answered_by(_answer, ready=_ready)
 def get_object(
     store: StoreName,
     path: Annotated[
@@ -91,7 +99,33 @@ def get_object(
     """
 
 
-def _wanted_range(asked: dict[bytes, bytes], etag: str | None) -> str | None:
+def _object_path(asked: str) -> str | None:
+    """The path of an object below its store; None if none can be called that."""
+    # Some HTTP clients double the slash when their URL ends in one.
+    path = asked.removeprefix("/")
+    return path if _PATH.fullmatch(path) else None
+
+
+def _is_held(asked: Mapping[bytes, bytes], card: Card) -> bool:
+    return b"if-none-match" in asked and matches(asked[b"if-none-match"].decode("latin-1"), card.etag)
+
+
+def _headers(scope: Scope, card: Card) -> Headers:
+    return card.private if scope["app"].state.cache_scope == "private" else card.public
+
+
+def _part(scope: Scope, asked: Mapping[bytes, bytes], card: Card) -> tuple[int, Headers, int, int]:
+    """Status, headers, first byte and number of bytes of what is asked for; `ProblemError` if beyond it."""
+    headers = _headers(scope, card)
+    span = byte_range(_wanted_range(asked, card.etag), card.size)
+    if span is None:
+        return 200, headers, 0, card.size
+    start, length = span
+    content_range = b"bytes %d-%d/%d" % (start, start + length - 1, card.size)
+    return 206, [*headers, (b"content-range", content_range)], start, length
+
+
+def _wanted_range(asked: Mapping[bytes, bytes], etag: str | None) -> str | None:
     """The Range header, unless If-Range names another version of the object."""
     condition, wanted = asked.get(b"if-range"), asked.get(b"range")
     if wanted is None or (condition is not None and condition.decode("latin-1") != etag):

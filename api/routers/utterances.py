@@ -17,7 +17,7 @@ from api.conditional import NOT_MODIFIED, growing, published
 from api.formats import ARROW, JSON, PARQUET, JsonResponse, binary, negotiate
 from api.limits import PAGE_ROWS, PAGE_UTTERANCES
 from api.listing import Page, page
-from api.listing_query import UtteranceQuery
+from api.listing_query import COLUMN_CONDITIONS, UtteranceQuery
 from api.models import UtteranceDetail, UtterancePage
 from api.paths import UtteranceId, store_href, utterance_href
 from api.problems import problems, too_much
@@ -48,6 +48,7 @@ _PAGE: dict[int | str, dict[str, Any]] = {
     summary="Utterances of a store",
     response_class=JsonResponse,
     responses=_PAGE,
+    openapi_extra={"parameters": [COLUMN_CONDITIONS]},
 )
 def list_utterances(
     request: Request,
@@ -55,8 +56,10 @@ def list_utterances(
     query: Annotated[UtteranceQuery, Query()],
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    """A page of the manifest as JSON, Arrow or Parquet (by Accept): filtered by equality on any column,
-    searched, sorted.
+    """A page of the manifest as JSON, Arrow or Parquet (by Accept): filtered by any column, searched, sorted.
+
+    `?split=cv&num_frames[gte]=100&num_frames[lt]=500&sort=-snr_db` lists the utterances of the split `cv`
+    that have 100 to 499 frames, the least noisy first.
 
     Pages follow one another by `next_cursor` (or the `Link` header), and stay as they are while the store
     grows: no utterance comes twice, and none is left out that was there from the start.

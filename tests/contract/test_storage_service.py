@@ -12,12 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trustme
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import softstore
+from api import create_app
+from api.problems import LIMIT_EXCEEDED, ProblemError, answer_to
 from softstore import Store
 from softstore.errors import NotFoundError, StorageError
 from softstore.storage import open_storage
 from tests.s3 import IMPATIENT
+from tests.service import running
 from tests.service import serving as serving_stores
 from tests.web_server import QuietHandler, serving, web_server
 
@@ -76,6 +81,31 @@ def test_a_busy_service_is_asked_again(status: int) -> None:
     with serving(Busy) as url:
         assert open_storage(url, retries=IMPATIENT).get("x") == b"data"
     assert asked == 4
+
+
+class Overrun:
+    """A service that refuses the first requests for every path, in its own words."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.refused: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        times = self.refused.count(scope.get("path", ""))
+        if scope["type"] != "http" or times == 2:
+            await self.app(scope, receive, send)
+            return
+        self.refused.append(scope["path"])
+        problem = ProblemError((429, 503)[times], LIMIT_EXCEEDED, "Come back later.")
+        await answer_to(Request(scope), problem)(scope, receive, send)
+
+
+def test_a_store_is_read_although_the_service_is_overrun(store: Store) -> None:
+    overrun = Overrun(create_app({"demo": store.url}))
+    with running(overrun) as client:
+        remote = softstore.open(f"{str(client.base_url).rstrip('/')}/v1/stores/demo")
+        np.testing.assert_array_equal(remote["b"].posteriors(2.0), store["b"].posteriors(2.0))
+    assert len(overrun.refused) >= 6
 
 
 def test_connections_are_used_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -153,6 +154,26 @@ def test_the_description_says_so(guarded: Guarded) -> None:
     assert "401" not in probe["responses"]
     assert probe["security"] == []
     assert {"401", "403"} <= metrics["responses"].keys()
+
+
+def test_an_expired_token_opens_nothing_and_says_so(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    token, other = add_token(file, "guest", ["*"], days=1), add_token(file, "anna", ["*"], days=1)
+    kept = json.loads(file.read_text())
+    kept["tokens"][0]["expires"] = "2020-01-02T03:04:05Z"
+    file.write_text(json.dumps(kept))
+    with serving({"demo": store.url}, ServiceSettings(tokens=file)) as client:
+        service = Guarded(client, file, other, token)
+        for path in WANTED:
+            answer = service.get(path, token)
+            assert answer.status_code == 401
+            assert "invalid_token" in answer.headers["www-authenticate"]
+            assert answer.json()["detail"] == (
+                "The token guest expired on 2020-01-02 03:04 UTC: ask for a new one."
+            )
+        for path in OPEN:
+            assert service.get(path, token).status_code == 200
+        assert service.get("/v1/stores", other).status_code == 200
 
 
 def test_the_reader_brings_its_token(guarded: Guarded, store: Store) -> None:

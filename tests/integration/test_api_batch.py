@@ -131,6 +131,8 @@ B = {"utterance_id": "b"}
         ({"items": []}, 422, "invalid_input", "items"),
         ({"items": [B], "temperature": 0}, 422, "invalid_input", "temperature"),
         ({"items": [B], "top_k": CLASSES + 1}, 422, "invalid_input", f"{CLASSES} classes"),
+        ({"items": [B], "top_k": 2**31}, 422, "invalid_input", f"{CLASSES} classes"),
+        ({"items": [B], "top_k": 2**200}, 422, "invalid_input", f"{CLASSES} classes"),
         ({"items": [B], "encoding": "encoded", "top_k": 2}, 422, "invalid_input", "top_k"),
         ({"items": [B], "encodign": "encoded"}, 422, "invalid_input", "encodign"),
         ({"items": [B] * (BATCH_ITEMS + 1)}, 422, "limit_exceeded", f"{BATCH_ITEMS} items"),
@@ -214,6 +216,7 @@ def test_a_stream_that_fails_breaks_off(
     # Before the first byte it is a problem like any other.
     refused = client.post(BATCH, json=asked | {"temperature": 3.5})
     assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+    assert refused.headers["retry-after"] == "5"
 
 
 @pytest.mark.parametrize("keep", [0, 10, 2000, -8, -9, -4000])

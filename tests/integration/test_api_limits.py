@@ -249,6 +249,7 @@ def test_an_answer_that_does_not_begin_is_given_up() -> None:
         "limit_exceeded",
         0.05,
     )
+    assert answer.headers["retry-after"] == "5"
 
 
 def test_an_answer_that_has_begun_may_take_its_time() -> None:

@@ -24,6 +24,7 @@ from api import create_app, readiness
 from api.logs import AccessLog, LogFormat
 from api.middleware.failures import Failures
 from api.middleware.observation import Observation
+from api.observer import Observer
 from api.settings import ServiceSettings
 from api.tracing import Tracing
 from softstore import Store
@@ -109,7 +110,7 @@ def test_an_answer_that_fails_midway_does_not_look_whole() -> None:
 def logged(log_format: LogFormat, *paths: str) -> list[str]:
     stream = io.StringIO()
     log = AccessLog(log_format, stream)
-    app = Observation(Failures(answering(b"hello")), stores=(), access_log=log)
+    app = Observation(Failures(answering(b"hello")), observer=Observer((), log))
 
     async def scenario() -> None:
         for path in paths:
@@ -166,6 +167,7 @@ def test_ready_means_that_stores_can_be_read(own_store: Store, store: Store) -> 
         root.unlink()
         answer = client.get("/readyz")
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert answer.headers["retry-after"] == "5"
         assert answer.json()["detail"].startswith("Store mine: ")
         assert "Store demo" not in answer.json()["detail"]
         assert str(own_store.url) not in answer.text
@@ -271,7 +273,7 @@ def test_a_span_for_every_request(spans: tuple[TracerProvider, InMemorySpanExpor
     async def scenario() -> None:
         trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
         for app in (answering(b"fine"), failing):
-            observing = Observation(Failures(app), stores={"demo"}, tracing=Tracing(provider))
+            observing = Observation(Failures(app), observer=Observer({"demo"}), tracing=Tracing(provider))
             await ask(observing, "/v1/stores/demo", headers=trace)
 
     anyio.run(scenario)

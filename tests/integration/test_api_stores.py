@@ -167,7 +167,16 @@ def test_pages_follow_one_another(client: httpx.Client, split: str | None, limit
         ({"self": "x"}, "self"),
         ({"num_frames": "many"}, "num_frames"),
         ({"num_frames": "9" * 40}, "num_frames"),
-        ({"snr_db": ["1", "2"]}, "snr_db"),
+        ({"snr_db": ["1", "loud"]}, "'loud'"),
+        ({"snr_db[lt]": "loud"}, "'loud'"),
+        ({"num_frames[gte]": "1.5"}, "num_frames (int32)"),
+        ({"num_frames[gt]": ["1", ""]}, "num_frames"),
+        ({"num_frames[over]": "1"}, "'over'; there are gt, gte, lt, lte, ne"),
+        ({"num_frames[]": "1"}, "num_frames[]: there is no comparison"),
+        ({"num_frames[GTE]": "1"}, "'GTE'"),
+        ({"colour[ne]": "red"}, "colour"),
+        ({"limit[lt]": "3"}, "limit"),
+        ({"[lt]": "3"}, "[lt]"),
     ],
 )
 def test_what_makes_no_sense_is_422(client: httpx.Client, params: dict[str, Any], named: str) -> None:

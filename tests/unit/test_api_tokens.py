@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,48 @@ def test_what_cannot_be_is_one_sentence_and_changes_nothing(file: Path) -> None:
     assert file.read_text() == "[]"
 
 
+def let_end(file: Path, name: str, moment: str) -> None:
+    """As if the token had been made long ago."""
+    kept = json.loads(file.read_text())
+    for token in kept["tokens"]:
+        if token["name"] == name:
+            token["expires"] = moment
+    file.write_text(json.dumps(kept))
+
+
+def test_a_token_may_have_an_end(file: Path) -> None:
+    shown = add_token(file, "guest", ["demo"], days=90).encode()
+    (token,) = read_tokens(file)
+    assert token.expires == token.added + timedelta(days=90)
+    access = Tokens(file).access(shown)
+    assert access is not None
+    assert not access.expired
+    for moment in ("2020-01-01T00:00:00Z", "2020-01-01T00:00:00.5+05:30"):
+        let_end(file, "guest", moment)
+        access = Tokens(file).access(shown)
+        assert access is not None
+        assert access.expired
+    # The others, and what is written of them, are as ever.
+    anna = add_token(file, "anna", ["*"]).encode()
+    assert Tokens(file).access(anna) == Access("anna", ("*",))
+    assert [sorted(token) for token in json.loads(file.read_text())["tokens"]] == [
+        ["added", "expires", "name", "sha256", "stores"],
+        ["added", "name", "sha256", "stores"],
+    ]
+    let_end(file, "anna", "2020-01-01T00:00:00")
+    with pytest.raises(InvalidInputError, match="expires"):
+        read_tokens(file)
+
+
+@pytest.mark.parametrize("days", [0, -1, 3651, 10**12])
+def test_an_end_that_cannot_be(file: Path, days: int) -> None:
+    with pytest.raises(InvalidInputError, match=f"cannot last {days} days: give 1 to 3650"):
+        add_token(file, "guest", ["*"], days)
+    done = CliRunner().invoke(command, ["add", "guest", "--tokens", str(file), "--days", str(days)])
+    assert done.exit_code == 2
+    assert not file.exists()
+
+
 def test_which_stores_a_token_opens() -> None:
     some = Access("some", ("demo", "aurora4-*", "run?"))
     opened = [
@@ -153,5 +196,13 @@ def test_the_command(file: Path) -> None:
     assert [line.split()[0] for line in listed.splitlines()] == ["anna", "lab"]
     assert "demo aurora4-*" in listed
     assert made.strip() not in listed
+    assert listed.count("until it is revoked") == 2
+    run("add", "guest", "--days", "90")
+    until = read_tokens(file)[2].expires
+    assert until is not None
+    assert f"until {until:%Y-%m-%d %H:%M} UTC" in run("list").splitlines()[2]
+    let_end(file, "guest", "2020-01-02T03:04:05Z")
+    assert "expired 2020-01-02 03:04 UTC" in run("list").splitlines()[2]
+    run("revoke", "guest")
     run("revoke", "anna")
     assert [token["name"] for token in json.loads(file.read_text())["tokens"]] == ["lab"]

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -121,14 +121,23 @@ def test_what_is_waited_for_can_become_so() -> None:
             )
 
 
-def test_volumes_secrets_and_settings_are_declared() -> None:
+def test_volumes_and_settings_are_declared() -> None:
     written = stack()
     services = written["services"].values()
     volumes = {each.split(":")[0] for service in services for each in service.get("volumes", [])}
     assert volumes == set(written["volumes"])
-    assert {each for service in services for each in service.get("secrets", [])} == set(written["secrets"])
     settings = set(re.findall(r"^(\w+)=", (DOCKER / ".env.example").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?<!\$)\$\{(\w+)", (DOCKER / "compose.yaml").read_text())) == settings
+
+
+def test_tokens_are_in_a_directory_that_only_their_own_command_changes() -> None:
+    """A file mounted by itself would stay the old one when it is replaced."""
+    service, token = (stack()["services"][name] for name in ("service", "token"))
+    assert service["environment"]["SOFTSTORE_TOKENS"] == token["environment"]["SOFTSTORE_TOKENS"]
+    directory = str(PurePosixPath(token["environment"]["SOFTSTORE_TOKENS"]).parent)
+    (volume,) = token["volumes"]
+    assert volume.partition(":")[2] == directory == arguments_of("WORKDIR")[-1]
+    assert service["volumes"] == [f"{volume}:ro"]
 
 
 def test_settings_of_the_service_exist() -> None:
