@@ -86,7 +86,7 @@ def create_app(
     access_log = AccessLog(settings.log_format) if settings.access_log else None
     observer = Observer(catalogue, access_log)
     admission = Admission(Tokens(settings.tokens)) if settings.tokens else None
-    lean = LeanRoutes((objects.router, batch.router, ensembles.router))
+    lean = LeanRoutes((objects.router, batch.router, ensembles.router, posteriors.router))
     app = FastAPI(
         title="softstore",
         version=__version__,

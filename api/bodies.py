@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -30,8 +30,8 @@ _RUN_PIECES = 4
 
 
 class PieceResponse(Response):
-    """A body that is made while it is sent, by threads. Its first piece is made now, so that what fails is a
-    problem and not a broken answer.
+    """A body that threads make while it is sent. What fails before its first piece is there is a problem, and
+    not a broken answer.
 
     Args:
         begin: what comes before the pieces.
@@ -50,39 +50,70 @@ class PieceResponse(Response):
         del self.headers["content-length"]
         if length is not None:
             self.headers["content-length"] = str(length)
-        self._ready = [piece for piece in (begin, *islice(pieces, 1)) if piece]
-        self._rest = pieces
+        self._begin = begin
+        self._waiting = pieces
+        self._made: asyncio.Queue[Piece | None] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_pieces(receive, send, self.status_code, self.raw_headers, self._pieces())
+        await self.send(receive, send, self._make_more())
 
-    async def _pieces(self) -> AsyncIterator[Piece]:
-        made: asyncio.Queue[Piece | None] = asyncio.Queue()
-        run = self._make(made)
-        while self._ready:
-            yield self._ready.pop(0)
+    async def send(self, receive: Receive, send: Send, making: Awaitable[bool]) -> None:
+        """The answer, whose first pieces are what ``making`` makes."""
+        await send_pieces(receive, send, self.status_code, self.raw_headers, self._pieces(making))
+
+    def make(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Make the next pieces, for ``loop`` to send; whether those were the last ones."""
+        count = 0
+        try:
+            for piece in islice(self._waiting, _RUN_PIECES):
+                loop.call_soon_threadsafe(self._made.put_nowait, piece)
+                count += 1
+        finally:
+            loop.call_soon_threadsafe(self._made.put_nowait, None)
+        return count < _RUN_PIECES
+
+    async def _pieces(self, making: Awaitable[bool]) -> AsyncIterator[Piece]:
+        begin: Piece | None = self._begin or None
         while True:
-            while (piece := await made.get()) is not None:
+            while (piece := await self._made.get()) is not None:
+                if begin is not None:
+                    yield begin
+                    begin = None
                 yield piece
-            if await run:
-                return
-            run = self._make(made)
+            if await making:
+                break
+            making = self._make_more()
+        if begin is not None:
+            yield begin
 
-    def _make(self, made: asyncio.Queue[Piece | None]) -> asyncio.Future[bool]:
-        """Have a thread put the next pieces into ``made``, then None; whether those were the last ones."""
-        loop = asyncio.get_running_loop()
+    def _make_more(self) -> asyncio.Future[bool]:
+        return asyncio.ensure_future(run_in_threadpool(self.make, asyncio.get_running_loop()))
 
-        def work() -> bool:
-            count = 0
-            try:
-                for piece in islice(self._rest, _RUN_PIECES):
-                    loop.call_soon_threadsafe(made.put_nowait, piece)
-                    count += 1
-            finally:
-                loop.call_soon_threadsafe(made.put_nowait, None)
-            return count < _RUN_PIECES
 
-        return asyncio.ensure_future(run_in_threadpool(work))
+async def respond_in_thread(
+    respond: Callable[[], Response], scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Have one thread find out what to answer, and go on to make it while it is sent.
+
+    Args:
+        respond: called by the thread; what it raises is raised.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Response] = loop.create_future()
+
+    def work() -> bool:
+        response = respond()
+        loop.call_soon_threadsafe(found.set_result, response)
+        return response.make(loop) if isinstance(response, PieceResponse) else True
+
+    making = asyncio.ensure_future(run_in_threadpool(work))
+    await asyncio.wait((making, found), return_when=asyncio.FIRST_COMPLETED)
+    response = await (found if found.done() else making)
+    assert isinstance(response, Response)
+    if isinstance(response, PieceResponse):
+        await response.send(receive, send, making)
+    else:
+        await response(scope, receive, send)
 
 
 def npy_response(

@@ -5,7 +5,8 @@
     def get_object(path: str) -> None:
         \"\"\"The description.\"\"\"
 
-Of the function, OpenAPI has the parameters and the docstring; requests go to the ASGI application.
+Of the function, OpenAPI has the parameters and the docstring; requests go to the ASGI application, and to the
+function only if that leaves them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.sending import Headers
 
-Answer = Callable[[Scope, Receive, Send], Awaitable[None]]
-"""An ASGI application for HTTP requests, which finds ``path_params`` in their scope, as sent."""
+Answer = Callable[[Scope, Receive, Send], Awaitable[bool]]
+"""An ASGI application for HTTP requests, which finds ``path_params`` in their scope, as sent; False where it
+leaves a request to FastAPI."""
 
 
 class Whole(NamedTuple):
@@ -34,7 +36,7 @@ Ready = Callable[[Scope, bytes], Whole | None]
 """What a request with that body is answered, if that takes no waiting; None, or an error, leaves it to the
 other one."""
 
-_Described = TypeVar("_Described", bound=Callable[..., None])
+_Described = TypeVar("_Described", bound=Callable[..., object])
 
 
 def answered_by(answer: Answer, *, ready: Ready | None = None) -> Callable[[_Described], _Described]:
@@ -73,7 +75,7 @@ class LeanRoutes:
 
 
 class Lean:
-    """The innermost layer: answers requests to such routes, and leaves others to FastAPI."""
+    """The innermost layer: has requests to such routes answered, and leaves others to FastAPI."""
 
     def __init__(self, app: ASGIApp, *, routes: LeanRoutes) -> None:
         self.app = app
@@ -81,7 +83,5 @@ class Lean:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._routes.find(scope) if scope["type"] == "http" else None
-        if found is None:
+        if found is None or not await found[0](scope, receive, send):
             await self.app(scope, receive, send)
-        else:
-            await found[0](scope, receive, send)

@@ -29,14 +29,14 @@ class Ended:
 
 
 class Process:
-    """A Python process in a session of its own, with the repository on its path."""
+    """A Python process in a session of its own, in a folder, with the repository on its path."""
 
-    def __init__(self, *arguments: str | Path, **environment: str) -> None:
+    def __init__(self, *arguments: str | Path, folder: Path = ROOT, **environment: str) -> None:
         # Files, since nobody reads from a pipe until the end.
         self._output, self._errors = (tempfile.TemporaryFile("w+") for _ in range(2))  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
-            cwd=ROOT,
+            cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "1000", **environment},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
@@ -86,9 +86,9 @@ class Process:
 
 
 @contextmanager
-def process(*arguments: str | Path, **environment: str) -> Iterator[Process]:
+def process(*arguments: str | Path, folder: Path = ROOT, **environment: str) -> Iterator[Process]:
     """A process, while the context lasts at the longest."""
-    started = Process(*arguments, **environment)
+    started = Process(*arguments, folder=folder, **environment)
     try:
         yield started
     finally:

@@ -10,23 +10,24 @@ from pathlib import Path
 
 import httpx
 
-from tests.processes import Process, softstore, wait_for
+from tests.processes import ROOT, Process, softstore, wait_for
 
 
 class Service:
     """Attributes: url, such as ``http://127.0.0.1:8000``."""
 
-    def __init__(self, *arguments: str | Path) -> None:
+    def __init__(self, *arguments: str | Path, folder: Path = ROOT) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self._arguments = (*arguments, "--port", str(port))
+        self._folder = folder
         self.start()
 
     def start(self) -> None:
         """Until it answers."""
-        self.process = Process(*softstore("serve", *self._arguments))
+        self.process = Process(*softstore("serve", *self._arguments), folder=self._folder)
         wait_for(self.answers, self.process)
 
     def stop(self, number: signal.Signals) -> None:
@@ -48,9 +49,9 @@ class Service:
 
 
 @contextmanager
-def service(*arguments: str | Path) -> Iterator[Service]:
-    """A service with these arguments, while the context lasts."""
-    started = Service(*arguments)
+def service(*arguments: str | Path, folder: Path = ROOT) -> Iterator[Service]:
+    """A service with these arguments, relative to ``folder``, while the context lasts."""
+    started = Service(*arguments, folder=folder)
     try:
         yield started
     finally:

@@ -67,7 +67,9 @@ function showTop({ top, label }, stores, name) {
       "tr",
       {},
       element("th", { scope: "col" }, "Senone"),
-      ...stores.map((store) => element("th", { scope: "col", class: "number" }, stores.length > 1 ? store : "p")),
+      ...stores.map((store) =>
+        element("th", { scope: "col", class: "number", title: store }, stores.length > 1 ? store : "p"),
+      ),
     ),
   );
   table.tBodies[0].replaceChildren(

@@ -47,7 +47,7 @@ is closed within the chunked answer, and the stream's end and some of its items 
 """
 
 
-async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(scope: Scope, receive: Receive, send: Send) -> bool:
     request = Request(scope)
     served = await find_store(request, scope["path_params"]["store"])
     negotiate(accepted(scope), (ARROW,))
@@ -57,6 +57,7 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
     if store is None:
         store = await run_in_threadpool(served.current)
     await send_batch(receive, send, _batch(scope, served.name, generation, store, asked))
+    return True
 
 
 def _ready(scope: Scope, body: bytes) -> Whole | None:

@@ -84,7 +84,7 @@ async def post_posteriors(
     return await run_in_threadpool(answer)
 
 
-async def _answer_batch(scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer_batch(scope: Scope, receive: Receive, send: Send) -> bool:
     request = Request(scope)
     negotiate(accepted(scope), (ARROW,))
     asked = ensemble_batch_request(await body_of(receive))
@@ -100,6 +100,7 @@ async def _answer_batch(scope: Scope, receive: Receive, send: Send) -> None:
         public=catalogue(request).without_urls,
     )
     await send_batch(receive, send, Batch(source, asked, scope["app"].state.cache))
+    return True
 
 
 @router.post(

@@ -39,7 +39,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(scope: Scope, receive: Receive, send: Send) -> bool:
     names = scope["path_params"]
     served = await find_store(Request(scope), names["store"])
     path = _object_path(names["path"])
@@ -55,17 +55,18 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
     if _is_held(asked, card):
         await send(head(304, _headers(scope, card)))
         await send({"type": "http.response.body"})
-        return
+        return True
     if head_only:
         await send(head(200, [*_headers(scope, card), (b"content-length", b"%d" % card.size)]))
         await send({"type": "http.response.body"})
-        return
+        return True
     status, headers, start, length = _part(scope, asked, card)
     if length <= PIECE_BYTES:
         await send_whole(send, status, headers, await piece(opened, start, length) if length else b"")
     else:
         headers = [*headers, (b"content-length", b"%d" % length)]
         await send_pieces(receive, send, status, headers, pieces(opened, start, length))
+    return True
 
 
 def _ready(scope: Scope, body: bytes) -> Whole | None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from starlette.types import Receive, Scope, Send
 
 from api import metrics
-from api.catalogue import Served
+from api.bodies import respond_in_thread
+from api.catalogue import Served, ServedStore, find_store
 from api.conditional import NOT_MODIFIED, published
 from api.formats import ARROW, JSON, NPY, JsonResponse, binary, negotiate
+from api.lean import answered_by
 from api.models import Posteriors
 from api.paths import UtteranceId
 from api.problems import problems
@@ -17,6 +21,8 @@ from api.queries import PosteriorsQuery
 from api.softened import Asked, respond
 
 router = APIRouter(prefix="/v1/stores/{store}/utterances", tags=["posteriors"])
+
+OFFERED = (JSON, NPY, ARROW)
 
 POSTERIORS: dict[str, Any] = {
     "description": "Posteriors of the frames asked for.",
@@ -41,12 +47,32 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+async def _answer(scope: Scope, receive: Receive, send: Send) -> bool:
+    """Arrays; what is JSON, or not sound, FastAPI answers."""
+    request = Request(scope)
+    media_type = negotiate(request.headers.get("accept"), OFFERED)
+    if media_type == JSON:
+        return False
+    names = scope["path_params"]
+    try:
+        store, utterance_id = (unquote(names[name], errors="strict") for name in ("store", "utterance_id"))
+        query = PosteriorsQuery.model_validate(dict(request.query_params))
+    except ValueError:
+        return False
+    served = await find_store(request, store)
+    await respond_in_thread(
+        lambda: _respond(request, served, utterance_id, query, media_type), scope, receive, send
+    )
+    return True
+
+
 @router.get(
     "/{utterance_id:path}/posteriors",
     summary="Posteriors of an utterance",
     response_class=JsonResponse,
     responses=_RESPONSES,
 )
+@answered_by(_answer)
 def get_posteriors(
     request: Request,
     served: Served,
@@ -59,7 +85,12 @@ def get_posteriors(
     Of all classes, rows sum to 1. One answer holds a limited number of frames, more of them in npy and Arrow;
     ask for spans with `start` and `stop`.
     """
-    media_type = negotiate(accept, (JSON, NPY, ARROW))
+    return _respond(request, served, utterance_id, query, negotiate(accept, OFFERED))
+
+
+def _respond(
+    request: Request, served: ServedStore, utterance_id: str, query: PosteriorsQuery, media_type: str
+) -> Response:
     utterance = served.current()[utterance_id]
     asked = Asked.of(utterance, query, media_type)
     version = published(request, [utterance], "posteriors", asked)

@@ -55,7 +55,8 @@ def test_take_picture(
     rows = softstore.open(stores[store]).manifest.where(split="cv").to_pylist()
     utterance = min((row["entropy"], row["utterance_id"]) for row in rows if row["num_frames"] < 400)[1]
     path = IMAGES / f"page-{name}.png"
-    query = {"store": store, "utterance": utterance, "T": 2, "frame": 120, "order": "time", "labels": 1}
+    query = {"store": store, "utterance": utterance, "split": "cv", "T": 2, "frame": 120}
+    query |= {"order": "time", "labels": 1}
     if comparing:
         query["other"] = other
     with looking(browser, origin, size=size, scheme=scheme) as tab:
