@@ -144,6 +144,9 @@ class Catalogue(Mapping[str, ServedStore]):
     def __getitem__(self, name: str) -> ServedStore:
         return self._stores[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._stores
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._stores)
 

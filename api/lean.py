@@ -49,6 +49,16 @@ def answered_by(answer: Answer, *, ready: Ready | None = None) -> Callable[[_Des
     return note
 
 
+_KNOWN_PATHS, _PATH_LETTERS = 4096, 256
+
+
+class _Found(NamedTuple):
+    route: APIRoute
+    names: dict[str, str]
+    answer: Answer
+    ready: Ready | None
+
+
 class LeanRoutes:
     """The routes of ``routers`` that are `answered_by` something."""
 
@@ -60,17 +70,29 @@ class LeanRoutes:
             if isinstance(route, APIRoute) and hasattr(route.endpoint, "lean")
             for method in sorted(route.methods or ())
         ]
+        self._known: dict[tuple[str, str], _Found] = {}
 
     def find(self, scope: Scope) -> tuple[Answer, Ready | None] | None:
         """What answers a request, if one of these does; its scope then has ``route`` and ``path_params``."""
-        asked = scope["method"]
         path = scope["path"][len(scope.get("root_path", "")) :]
+        key = scope["method"], path
+        found = self._known.get(key)
+        if found is None:
+            found = self._match(*key)
+            if found is None:
+                return None
+            if len(self._known) >= _KNOWN_PATHS:
+                self._known.clear()
+            if len(path) <= _PATH_LETTERS:
+                self._known[key] = found
+        scope["route"], scope["path_params"], answer, ready = found
+        return answer, ready
+
+    def _match(self, asked: str, path: str) -> _Found | None:
         for regex, method, route, answer, ready in self._routes:
             match = regex.match(path) if method == asked else None
             if match is not None:
-                scope["route"] = route
-                scope["path_params"] = match.groupdict()
-                return answer, ready
+                return _Found(route, match.groupdict(), answer, ready)
         return None
 
 

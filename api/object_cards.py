@@ -6,6 +6,7 @@ import re
 from pathlib import PurePosixPath
 
 from api.conditional import IMMUTABLE, REVALIDATED
+from api.middleware.security import DATA_HEADERS
 from softstore import Store
 from softstore.manifest import ShardObject
 
@@ -33,6 +34,7 @@ class Card:
     def _headers(self, cache: str) -> Headers:
         media_type = _MEDIA_TYPES.get(PurePosixPath(self.path).suffix, "application/octet-stream")
         return [
+            *DATA_HEADERS,
             *([(b"etag", self.etag.encode())] if self.etag else []),
             (b"accept-ranges", b"bytes"),
             (b"cache-control", cache.encode()),

@@ -54,7 +54,7 @@ class Load:
         return self.requests / self.seconds
 
 
-def load(request: Request, seconds: float, connections: int) -> Load:
+def load(request: Request, seconds: int, connections: int) -> Load:
     """Ask over so many connections, one request at a time on each.
 
     Raises:
@@ -67,7 +67,7 @@ def load(request: Request, seconds: float, connections: int) -> Load:
     with tempfile.TemporaryDirectory() as directory:
         script = Path(directory, "request.lua")
         script.write_text(_script(request))
-        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "60s"]
+        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s"]
         command += ["-s", str(script), request.url]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = Load(**json.loads(output.splitlines()[-1]))

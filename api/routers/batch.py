@@ -14,6 +14,7 @@ from api.catalogue import find_store, store_at_hand
 from api.formats import ARROW, negotiate
 from api.lean import Whole, answered_by
 from api.limits import BATCH_FRAMES, BATCH_ITEMS, NPY_FRAMES, PIECE_BYTES
+from api.middleware.security import DATA_HEADERS
 from api.paths import StoreName
 from api.problems import problems
 from api.sending import Headers, body_of, send_pieces, send_whole
@@ -21,7 +22,7 @@ from softstore import Store
 
 router = APIRouter(prefix="/v1/stores/{store}", tags=["utterances"])
 
-HEADERS: Headers = [(b"content-type", ARROW.encode()), (b"cache-control", b"no-store")]
+HEADERS: Headers = [*DATA_HEADERS, (b"content-type", ARROW.encode()), (b"cache-control", b"no-store")]
 
 BATCH_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {

@@ -71,11 +71,12 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> bool:
 
 def _ready(scope: Scope, body: bytes) -> Whole | None:
     """A part of a local file that is open, with its bytes in memory."""
-    path = _object_path(scope["path_params"]["path"])
     found = store_at_hand(scope)
-    opened = file_at_hand(found[1], path) if path is not None and found is not None else None
+    opened = None if found is None else file_at_hand(found[1], scope["path_params"]["path"])
+    if opened is None:
+        return None
     asked = dict(scope["headers"])
-    if opened is None or _is_held(asked, opened.card):
+    if _is_held(asked, opened.card):
         return None
     status, headers, start, length = _part(scope, asked, opened.card)
     bytes_there = opened.at_hand(start, length)
