@@ -54,7 +54,7 @@ class DaskCluster:
     def _start(self, what: str, *options: str | Path, **environment: str) -> Process:
         command = ("-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1", "--no-dashboard", *options)
         # Warnings of Dask are none of ours.
-        return self._stack.enter_context(process(*command, PYTHONWARNINGS="", **environment))
+        return self._stack.enter_context(process(*command, environment={"PYTHONWARNINGS": "", **environment}))
 
 
 @contextmanager

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+
+NOTHING: Mapping[str, str] = {}
+"""More in the environment than there is."""
 
 _PATIENCE = 120
 """Seconds after which whatever a test waits for is taken to come no more."""
@@ -31,7 +34,9 @@ class Ended:
 class Process:
     """A Python process in a session of its own, in a folder, with the repository on its path."""
 
-    def __init__(self, *arguments: str | Path, folder: Path = ROOT, **environment: str) -> None:
+    def __init__(
+        self, *arguments: str | Path, folder: Path = ROOT, environment: Mapping[str, str] = NOTHING
+    ) -> None:
         # Files, since nobody reads from a pipe until the end.
         self._output, self._errors = (tempfile.TemporaryFile("w+") for _ in range(2))  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -86,9 +91,11 @@ class Process:
 
 
 @contextmanager
-def process(*arguments: str | Path, folder: Path = ROOT, **environment: str) -> Iterator[Process]:
+def process(
+    *arguments: str | Path, folder: Path = ROOT, environment: Mapping[str, str] = NOTHING
+) -> Iterator[Process]:
     """A process, while the context lasts at the longest."""
-    started = Process(*arguments, folder=folder, **environment)
+    started = Process(*arguments, folder=folder, environment=environment)
     try:
         yield started
     finally:

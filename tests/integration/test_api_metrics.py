@@ -112,8 +112,8 @@ def test_several_workers_answer_for_all(tmp_path: Path) -> None:
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     work = "from api import metrics; metrics.frames_decoded('demo', 100); metrics.in_flight.inc()"
     wait = "; import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
-    living = Process("-c", work + wait, str(tmp_path / "living"), **environment)
-    killed = Process("-c", work + wait, str(tmp_path / "killed"), **environment)
+    living = Process("-c", work + wait, str(tmp_path / "living"), environment=environment)
+    killed = Process("-c", work + wait, str(tmp_path / "killed"), environment=environment)
     try:
         for process, name in ((living, "living"), (killed, "killed")):
             wait_for((tmp_path / name).exists, process)

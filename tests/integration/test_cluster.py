@@ -234,7 +234,7 @@ def test_only_tasks_and_receipts_cross_the_scheduler(source: Corpus) -> None:
 
 def test_a_cluster_of_its_own_is_started_and_stopped(tmp_path: Path, source: Corpus, whole: Store) -> None:
     store = tmp_path / "store"
-    with process(*command(source, store, "--workers", "2"), TEACHER_PAUSE=PAUSE) as job:
+    with process(*command(source, store, "--workers", "2"), environment={"TEACHER_PAUSE": PAUSE}) as job:
         wait_for(lambda: published(store) >= 2, job)
         job.send_all(signal.SIGINT)
         stopped = job.end()

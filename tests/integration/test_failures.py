@@ -225,7 +225,7 @@ def test_a_signal_ends_a_run_in_order(
     target = tmp_path / "store"
     command = ("generate", corpus.url, "--teacher", LINEAR, "--store", target, "--codec", "topk", "--k", "16")
     shards = ("--shard-frames", "512", "--chunk-frames", "64")
-    with process(*softstore(*command, *shards), TEACHER_PAUSE="0.3") as job:
+    with process(*softstore(*command, *shards), environment={"TEACHER_PAUSE": "0.3"}) as job:
         wait_for(lambda: published(target) >= 1, job)
         job.send(number)
         ended = job.end()

@@ -52,9 +52,9 @@ def fill_by_two(source: Corpus, store: str, seen_by: Path, asked: int = 0, **env
     seen_by.mkdir()
     environment |= {"TEACHER_SEEN_BY": str(seen_by), "TEACHER_WAITS_AFTER": str(asked)}
     target = open_storage(store, writable=True)
-    with process(*command(source, store), **environment) as first:
+    with process(*command(source, store), environment=environment) as first:
         wait_for(lambda: published(target) >= asked // 5, first)
-        with process(*command(source, store), **environment) as second:
+        with process(*command(source, store), environment=environment) as second:
             ends = [first.end(), second.end()]
     assert [ended.code for ended in ends] == [0, 0], ends
     assert [ended.errors for ended in ends] == ["", ""]
