@@ -12,7 +12,6 @@ from starlette.types import Scope
 from api.auth import Admission
 from api.lean import LeanRoutes, Whole
 from api.middleware.exchange import Exchange
-from api.middleware.security import security_headers
 from api.observer import Observer, request_id_of
 
 STATE = "softstore.express"
@@ -56,5 +55,5 @@ class Express:
         exchange.sent_bytes = len(found.body)
         exchange.finished = True
         self._observer.note(scope, exchange)
-        more = (b"x-request-id", exchange.request_id.encode()), *security_headers(found.headers)
-        return Whole(found.status, [*found.headers, *more], found.body)
+        request_id = b"x-request-id: %b\r\n" % exchange.request_id.encode()
+        return Whole(found.status, found.head + request_id, found.body)

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from api.express import STATE, Express
 from api.protocol import BoundedProtocol
+from api.sending import lines
 
 _LEFT_TO_LAYERS = frozenset({b"expect", b"origin", b"transfer-encoding"})
 """Headers of requests that are never answered at once."""
@@ -98,11 +99,12 @@ class ExpressProtocol(BoundedProtocol):
         found = self._express.answer(scope, body)
         if found is None:
             return False
-        length = (b"content-length", b"%d" % len(found.body))
-        headers = (*self.server_state.default_headers, *found.headers, length)
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        self.transport.write(b"".join((STATUS_LINE[found.status], *lines, b"\r\n")))
-        self.transport.write(found.body)
+        status, head, body = found
+        common = lines(self.server_state.default_headers)
+        self.transport.write(
+            b"%b%b%bcontent-length: %d\r\n\r\n" % (STATUS_LINE[status], common, head, len(body))
+        )
+        self.transport.write(body)
         self.on_response_complete()
         return True
 

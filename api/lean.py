@@ -17,18 +17,16 @@ from typing import NamedTuple, TypeVar
 from fastapi.routing import APIRoute, APIRouter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.sending import Headers
-
 Answer = Callable[[Scope, Receive, Send], Awaitable[bool]]
 """An ASGI application for HTTP requests, which finds ``path_params`` in their scope, as sent; False where it
 leaves a request to FastAPI."""
 
 
 class Whole(NamedTuple):
-    """An answer that is there, but for the length among its headers."""
+    """An answer that is there, its headers as lines, all but its length and what every answer has."""
 
     status: int
-    headers: Headers
+    head: bytes
     body: bytes
 
 

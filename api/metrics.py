@@ -14,6 +14,7 @@ With ``PROMETHEUS_MULTIPROC_DIR`` set to an empty directory before Python starts
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from functools import cache
@@ -94,33 +95,50 @@ def corrupt_answer(store: str) -> None:
     _corrupt.labels(store).inc()
 
 
-class Requests:
-    """Counts answered requests; what a combination of labels needs is looked up once."""
+_Answered = tuple[str, str, int, str, int, float]
+_waiting: list[_Answered] = []
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str, int, str], tuple[Counter, Histogram, Counter]] = {}
+_COUNTED_AFTER, _MOST_WAITING = 0.1, 4096
+"""To count is dearer than to note what is to be counted: that is done for many requests at a time, after so
+many seconds or requests, and before anybody is told."""
 
-    def answered(
-        self, method: str, route: str, status: int, store: str, sent_bytes: int, seconds: float
-    ) -> None:
-        """Count one; all but the numbers must come from a small set, for each combination is kept."""
-        key = method, route, status, store
-        children = self._known.get(key)
-        if children is None:
-            children = self._known[key] = (
-                _requests.labels(method, route, str(status), store),
-                _seconds.labels(route, store),
-                _sent.labels(route, store),
-            )
-        requests, latency, sent = children
+
+def request_answered(
+    method: str, route: str, status: int, store: str, sent_bytes: int, seconds: float
+) -> None:
+    """Have one counted, by the running loop; all but the numbers must come from a small set, for each
+    combination is kept."""
+    if not _waiting:
+        asyncio.get_running_loop().call_later(_COUNTED_AFTER, count_requests)
+    _waiting.append((method, route, status, store, sent_bytes, seconds))
+    if len(_waiting) >= _MOST_WAITING:
+        count_requests()
+
+
+def count_requests() -> None:
+    """Count those that are noted. Threads may do it at once."""
+    noted = _waiting[:]
+    del _waiting[: len(noted)]
+    for method, route, status, store, sent_bytes, seconds in noted:
+        requests, latency, sent = _children(method, route, status, store)
         requests.inc()
         latency.observe(seconds)
         if sent_bytes:
             sent.inc(sent_bytes)
 
 
+@cache
+def _children(method: str, route: str, status: int, store: str) -> tuple[Counter, Histogram, Counter]:
+    return (
+        _requests.labels(method, route, str(status), store),
+        _seconds.labels(route, store),
+        _sent.labels(route, store),
+    )
+
+
 def exposition(accept: str) -> tuple[bytes, str]:
     """All metrics in the text format that an Accept header asks for, and its media type."""
+    count_requests()
     encode, media_type = choose_encoder(accept)
     directory = os.environ.get(_DIRECTORY)
     if not directory:

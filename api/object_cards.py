@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from api.conditional import IMMUTABLE, REVALIDATED
 from api.middleware.security import DATA_HEADERS
+from api.sending import lines
 from softstore import Store
 from softstore.manifest import ShardObject
 
@@ -20,9 +21,10 @@ class Card:
     """Attributes:
     etag: None if nothing tells this version from the next.
     public, private: headers of its answers, by who may keep them; all but those of its length.
+    public_lines, private_lines: the same, as they are sent.
     """
 
-    __slots__ = ("etag", "path", "private", "public", "size")
+    __slots__ = ("etag", "path", "private", "private_lines", "public", "public_lines", "size")
 
     def __init__(self, path: str, size: int, etag: str | None, *, immutable: bool) -> None:
         self.path = path
@@ -30,6 +32,7 @@ class Card:
         self.etag = etag
         self.public = self._headers(f"public, {IMMUTABLE}" if immutable else REVALIDATED)
         self.private = self._headers(f"private, {IMMUTABLE}" if immutable else REVALIDATED)
+        self.public_lines, self.private_lines = lines(self.public), lines(self.private)
 
     def _headers(self, cache: str) -> Headers:
         media_type = _MEDIA_TYPES.get(PurePosixPath(self.path).suffix, "application/octet-stream")

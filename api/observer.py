@@ -30,7 +30,6 @@ class Observer:
     def __init__(self, stores: Container[str], access_log: logs.AccessLog | None = None) -> None:
         self._stores = stores
         self._access_log = access_log
-        self._requests = metrics.Requests()
 
     def store_of(self, scope: Scope) -> str:
         """The served store that a request was for; empty if there is none."""
@@ -42,9 +41,8 @@ class Observer:
         seconds = time.perf_counter() - exchange.begun
         route, store = route_of(scope), self.store_of(scope)
         method, status = scope["method"], exchange.status or CLIENT_LEFT
-        self._requests.answered(
-            method if method in _METHODS else "other", route, status, store, exchange.sent_bytes, seconds
-        )
+        method_label = method if method in _METHODS else "other"
+        metrics.request_answered(method_label, route, status, store, exchange.sent_bytes, seconds)
         if exchange.corrupt:
             metrics.corrupt_answer(store)
         if self._access_log is None:

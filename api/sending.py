@@ -15,6 +15,11 @@ def head(status: int, headers: Headers) -> Message:
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 
+def lines(headers: Headers) -> bytes:
+    """Headers as they are sent."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
+
+
 async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:
     """An answer that is ready."""
     await send(head(status, [*headers, (b"content-length", b"%d" % len(body))]))

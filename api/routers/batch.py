@@ -17,12 +17,17 @@ from api.limits import BATCH_FRAMES, BATCH_ITEMS, NPY_FRAMES, PIECE_BYTES
 from api.middleware.security import DATA_HEADERS
 from api.paths import StoreName
 from api.problems import problems
-from api.sending import Headers, body_of, send_pieces, send_whole
+from api.sending import Headers, body_of, lines, send_pieces, send_whole
 from softstore import Store
 
 router = APIRouter(prefix="/v1/stores/{store}", tags=["utterances"])
 
 HEADERS: Headers = [*DATA_HEADERS, (b"content-type", ARROW.encode()), (b"cache-control", b"no-store")]
+
+_LINES = lines(HEADERS)
+
+_READY_BYTES = 4 * PIECE_BYTES
+"""Larger batches are sent in pieces, though all of them be kept: copying them would hold up others."""
 
 BATCH_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -68,8 +73,8 @@ def _ready(scope: Scope, body: bytes) -> Whole | None:
     if found is None:
         return None
     served, store = found
-    ready = _batch(scope, served.name, served.generation, store, batch_request(body)).ready(PIECE_BYTES)
-    return None if ready is None else Whole(200, HEADERS, ready)
+    ready = _batch(scope, served.name, served.generation, store, batch_request(body)).ready(_READY_BYTES)
+    return None if ready is None else Whole(200, _LINES, ready)
 
 
 def _batch(scope: Scope, name: str, generation: int, store: Store, asked: BatchRequest) -> Batch:
@@ -86,7 +91,7 @@ def _batch(scope: Scope, name: str, generation: int, store: Store, asked: BatchR
 
 async def send_batch(receive: Receive, send: Send, batch: Batch) -> None:
     """The stream, in one piece if it is ready, else as it is made; what is refused is before it begins."""
-    ready = batch.ready(PIECE_BYTES)
+    ready = batch.ready(_READY_BYTES)
     if ready is not None:
         await send_whole(send, 200, HEADERS, ready)
         return

@@ -78,9 +78,16 @@ def _ready(scope: Scope, body: bytes) -> Whole | None:
     asked = dict(scope["headers"])
     if _is_held(asked, opened.card):
         return None
-    status, headers, start, length = _part(scope, asked, opened.card)
-    bytes_there = opened.at_hand(start, length)
-    return None if bytes_there is None else Whole(status, headers, bytes_there)
+    card = opened.card
+    span = byte_range(_wanted_range(asked, card.etag), card.size)
+    start, length = span or (0, card.size)
+    found_bytes = opened.at_hand(start, length)
+    if found_bytes is None:
+        return None
+    lines = card.private_lines if _is_private(scope) else card.public_lines
+    if span is None:
+        return Whole(200, lines, found_bytes)
+    return Whole(206, b"%bcontent-range: %b\r\n" % (lines, _content_range(start, length, card)), found_bytes)
 
 
 @router.head("/{path:path}", name="head_object", summary="Size and ETag of an object", responses=_RESPONSES)
@@ -113,7 +120,12 @@ def _is_held(asked: Mapping[bytes, bytes], card: Card) -> bool:
 
 
 def _headers(scope: Scope, card: Card) -> Headers:
-    return card.private if scope["app"].state.cache_scope == "private" else card.public
+    return card.private if _is_private(scope) else card.public
+
+
+def _is_private(scope: Scope) -> bool:
+    private: bool = scope["app"].state.cache_scope == "private"
+    return private
 
 
 def _part(scope: Scope, asked: Mapping[bytes, bytes], card: Card) -> tuple[int, Headers, int, int]:
@@ -123,8 +135,11 @@ def _part(scope: Scope, asked: Mapping[bytes, bytes], card: Card) -> tuple[int, 
     if span is None:
         return 200, headers, 0, card.size
     start, length = span
-    content_range = b"bytes %d-%d/%d" % (start, start + length - 1, card.size)
-    return 206, [*headers, (b"content-range", content_range)], start, length
+    return 206, [*headers, (b"content-range", _content_range(start, length, card))], start, length
+
+
+def _content_range(start: int, length: int, card: Card) -> bytes:
+    return b"bytes %d-%d/%d" % (start, start + length - 1, card.size)
 
 
 def _wanted_range(asked: Mapping[bytes, bytes], etag: str | None) -> str | None:
