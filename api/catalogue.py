@@ -144,6 +144,10 @@ class Catalogue(Mapping[str, ServedStore]):
     def __getitem__(self, name: str) -> ServedStore:
         return self._stores[name]
 
+    def named(self, name: str) -> ServedStore | None:
+        """`Mapping.get`, which is slow."""
+        return self._stores.get(name)
+
     def __contains__(self, name: object) -> bool:
         return name in self._stores
 
@@ -209,7 +213,8 @@ def readable_stores(request: Request) -> list[ServedStore]:
 def store_at_hand(scope: Scope) -> tuple[ServedStore, Store] | None:
     """The store that the path of a request names, if it is there for whoever asks without waiting."""
     name = scope["path_params"]["store"]
-    served: ServedStore | None = scope["app"].state.catalogue.get(name)
+    catalogue: Catalogue = scope["app"].state.catalogue
+    served = catalogue.named(name)
     store = None if served is None else served.at_hand()
     if served is None or store is None or not access_of(scope).reads(name):
         return None

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -95,8 +96,8 @@ def corrupt_answer(store: str) -> None:
     _corrupt.labels(store).inc()
 
 
-_Answered = tuple[str, str, int, str, int, float]
-_waiting: list[_Answered] = []
+_Labels = tuple[str, str, int, str]
+_waiting: list[tuple[_Labels, int, float]] = []
 
 _COUNTED_AFTER, _MOST_WAITING = 0.1, 4096
 """To count is dearer than to note what is to be counted: that is done for many requests at a time, after so
@@ -110,7 +111,7 @@ def request_answered(
     combination is kept."""
     if not _waiting:
         asyncio.get_running_loop().call_later(_COUNTED_AFTER, count_requests)
-    _waiting.append((method, route, status, store, sent_bytes, seconds))
+    _waiting.append(((method, route, status, store), sent_bytes, seconds))
     if len(_waiting) >= _MOST_WAITING:
         count_requests()
 
@@ -119,12 +120,15 @@ def count_requests() -> None:
     """Count those that are noted. Threads may do it at once."""
     noted = _waiting[:]
     del _waiting[: len(noted)]
-    for method, route, status, store, sent_bytes, seconds in noted:
-        requests, latency, sent = _children(method, route, status, store)
-        requests.inc()
-        latency.observe(seconds)
-        if sent_bytes:
-            sent.inc(sent_bytes)
+    alike: defaultdict[_Labels, list[tuple[int, float]]] = defaultdict(list)
+    for labels, sent_bytes, seconds in noted:
+        alike[labels].append((sent_bytes, seconds))
+    for labels, answers in alike.items():
+        requests, latency, sent = _children(*labels)
+        requests.inc(len(answers))
+        sent.inc(sum(sent_bytes for sent_bytes, _ in answers))
+        for _, seconds in answers:
+            latency.observe(seconds)
 
 
 @cache

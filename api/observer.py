@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Container, Iterable
-from random import getrandbits
+from itertools import count
 from typing import Any
 
 from starlette.types import Scope
@@ -16,6 +17,9 @@ from api.middleware.exchange import Exchange, route_of
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"})
+
+_OURS, _numbers = secrets.token_hex(8), count()
+"""Of an id: what is this process's, and what is the request's."""
 
 CLIENT_LEFT = 499
 """Counted as the status where a client was gone before there was one."""
@@ -75,4 +79,4 @@ def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
             if _SANE_ID.fullmatch(value):
                 return value.decode()
             break
-    return f"{getrandbits(128):032x}"
+    return f"{_OURS}{next(_numbers):016x}"
