@@ -35,10 +35,11 @@ from softstore.shard_maker import OnError
 from softstore.storage import open_storage
 from softstore.teacher import Teacher, load_teacher
 from softstore.utterance import Utterance
-from trainer.config import SGDConfig, TeacherConfig
+from trainer.config import TeacherConfig
+from trainer.optimizers import SGDConfig
 from trainer.schedule import NewbobConfig
 
-PAPER = TeacherConfig(layers=4, hidden=2048, epochs=2, sgd=SGDConfig(0.1), newbob=NewbobConfig(keep_epochs=1))
+PAPER = TeacherConfig(epochs=2, optimizer=SGDConfig(0.1), schedule=NewbobConfig(keep_epochs=1))
 SHARD_FRAMES, QUICK_SHARD_FRAMES = 8192, 1024
 CPU_TARGET, GPU_TARGET = 0.15, 0.10
 

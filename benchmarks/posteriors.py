@@ -25,11 +25,13 @@ from torch import Tensor
 from softstore import Corpus
 from softstore.storage import open_storage
 from softstore.teacher import Teacher
-from trainer.config import SGDConfig, TeacherConfig
+from trainer.config import TeacherConfig
 from trainer.corpora.build import build, is_complete
 from trainer.corpora.synthetic import SyntheticSource
 from trainer.display import TerminalDisplay
 from trainer.examples import open_examples
+from trainer.model_shapes import DNNShape
+from trainer.optimizers import SGDConfig
 from trainer.schedule import NewbobConfig
 from trainer.teacher import load_teacher, train_teacher
 
@@ -44,8 +46,8 @@ SAMPLED = 4
 """Every fourth held-out utterance is there for codecs that are fitted to a sample, as the start of a store's
 generation takes one; the others are measured."""
 
-FULL = TeacherConfig(epochs=2, sgd=SGDConfig(0.1), newbob=NewbobConfig(keep_epochs=1))
-QUICK = TeacherConfig(layers=2, hidden=128, epochs=1, sgd=SGDConfig(0.1))
+FULL = TeacherConfig(epochs=2, optimizer=SGDConfig(0.1), schedule=NewbobConfig(keep_epochs=1))
+QUICK = TeacherConfig(epochs=1, model=DNNShape(layers=2, hidden=128), optimizer=SGDConfig(0.1))
 
 
 class Utterances(Sequence[Tensor]):

@@ -1,7 +1,8 @@
-"""Forward and backward of the student's recurrent layers, against PyTorch's own and a plain autograd loop.
+"""Forward and backward of the students' recurrent layers, on a GPU if there is one, against an autograd loop.
 
-The student's layers have peepholes and a cell clip, which ``torch.nn.LSTM`` has not; it is here as the peer
-that does less. The autograd loop is the same equations step by step, differentiated by PyTorch.
+The LSTMP has peepholes and a cell clip; the LSTM is ``torch.nn.LSTM`` (on a GPU cuDNN's), and does less. The
+autograd loop is the LSTMP's equations step by step, differentiated by PyTorch. A GPU also replays the LSTMP
+from CUDA graphs, as training does there.
 """
 
 from __future__ import annotations
@@ -14,29 +15,32 @@ import typer
 from torch import Tensor, nn
 
 from benchmarks.harness import JsonOption, QuickOption, Row, alternating, median_ratio, report
-from trainer.models import LSTMP, LSTMPConfig
-from trainer.models.lstmp import CELL_CLIP
+from trainer.device import choose_device
+from trainer.models import LSTMP, LSTMConfig, LSTMPConfig, RecurrentModel, State
+from trainer.models.graphed import GraphedSteps
+from trainer.models.recurrence import CELL_CLIP
 
 INPUT, CLASSES, STEPS = 40, 2008, 20
 SHAPES = {"demo": (192, 96, 32), "wide": (512, 256, 32), "paper": (800, 512, 4)}
 
 
-def ours(model: LSTMP, features: Tensor) -> Callable[[], object]:
+DEVICE = choose_device()
+
+Steps = Callable[[Tensor, list[State]], tuple[Tensor, list[State]]]
+
+
+def ours(model: RecurrentModel, steps: Steps, features: Tensor) -> Callable[[], object]:
     def run() -> None:
-        hidden, _ = model.steps(features, model.initial_state(features.shape[1]))
-        hidden.sum().backward()  # type: ignore[no-untyped-call]
+        hidden, _ = steps(features, model.initial_state(features.shape[1]))
+        back(hidden)
 
     return run
 
 
-def torch_lstm(cells: int, projection: int, features: Tensor) -> Callable[[], object]:
-    model = nn.LSTM(INPUT, cells, num_layers=2, proj_size=projection)
-
-    def run() -> None:
-        hidden, _ = model(features)
-        hidden.sum().backward()
-
-    return run
+def back(hidden: Tensor) -> None:
+    hidden.sum().backward()  # type: ignore[no-untyped-call]
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def autograd_loop(model: LSTMP, features: Tensor) -> Callable[[], object]:
@@ -60,26 +64,31 @@ def autograd_loop(model: LSTMP, features: Tensor) -> Callable[[], object]:
         hidden = features
         for parameters in model.layers:
             hidden = layer(hidden, parameters)
-        hidden.sum().backward()  # type: ignore[no-untyped-call]
+        back(hidden)
 
     return run
 
 
 def main(json: JsonOption = None, quick: QuickOption = False) -> None:
-    """Frames per second of 20-frame chunks at the student's presets, two layers, on this processor."""
+    """Frames per second of 20-frame chunks at the student's presets, two layers."""
     rows: list[Row] = []
     for preset, (cells, projection, streams) in SHAPES.items():
-        features = torch.randn(STEPS, streams, INPUT, generator=torch.Generator().manual_seed(0))
-        model = LSTMP(LSTMPConfig(INPUT, CLASSES, cells=cells, projection=projection))
+        features = torch.randn(STEPS, streams, INPUT, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+        sizes = {"cells": cells, "projection": projection}
+        lstmp = LSTMPConfig(INPUT, CLASSES, **sizes).build().to(DEVICE)
+        lstm = LSTMConfig(INPUT, CLASSES, **sizes).build().to(DEVICE)
         contenders = {
-            "softstore LSTMP": ours(model, features),
-            "torch.nn.LSTM (no peepholes)": torch_lstm(cells, projection, features),
-            "autograd loop": autograd_loop(model, features),
+            "softstore LSTMP": ours(lstmp, lstmp.steps, features),
+            "softstore LSTM (torch.nn.LSTM, no peepholes)": ours(lstm, lstm.steps, features),
+            "autograd loop": autograd_loop(lstmp, features),
         }
+        if DEVICE.type == "cuda":
+            contenders["softstore LSTMP, CUDA graphs"] = ours(lstmp, GraphedSteps(lstmp), features)
         seconds = alternating(contenders, 3 if quick else 15)
         for name, taken in seconds.items():
             rows.append(
                 {
+                    "device": DEVICE.type,
                     "preset": preset,
                     "contender": name,
                     "frames/s": STEPS * streams / statistics.median(taken),

@@ -27,7 +27,7 @@ BAD_INPUT = 2
 
 _PATH_OF_THE_DATA = (
     *("corpus", "teacher", "plan", "generate", "info", "show", "verify", "compact", "copy", "recode"),
-    *("serve", "token", "train", "evaluate", "demo"),
+    *("serve", "token", "train", "evaluate", "export", "demo"),
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from softstore.errors import CorruptDataError, NotFoundError
 from softstore.format import shard_object
 from softstore.lookup import Lookup
 from softstore.manifest import Manifest, Piece, ShardObject
+from softstore.page_cache import PageCache
 from softstore.parts import iter_whole, read_attributes, read_manifest
 from softstore.recent import Recent
 from softstore.remote_objects import RemoteObjects
@@ -39,16 +40,20 @@ class Frames:
 
     Threads may share one. It travels to another process without what it has cached,
     and is as safe after a fork as its storage.
+
+    Args:
+        cache: for what is read of frames, if the storage is remote.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, cache: PageCache | None = None) -> None:
         self.storage = storage
+        self.cache = cache if isinstance(storage.backend, RemoteObjects) else None
         self.attributes = read_attributes(storage)
         self._objects: Mapping[str, ShardObject] | None = None
         self._indexes: Recent[str, ShardIndex] = Recent(_INDEXES)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("storage", "attributes", "_objects", "_indexes")
+        kept = ("storage", "cache", "attributes", "_objects", "_indexes")
         return {name: self.__dict__[name] for name in kept}
 
     def only(self, objects: Mapping[str, ShardObject]) -> Frames:
@@ -153,21 +158,21 @@ class Frames:
             columns = spec.width // spec.chunk_width if spec.width and spec.chunk_width else 1
             shard_rows = spec.shard_rows(self.attributes.shard_frames)
             length = index_bytes(shard_rows, self.attributes.chunk_frames, columns)
-            data = self._bytes(shard, name, self._size(shard, name) - length, length)
+            data = self._bytes(shard, name, self._object(shard, name).size - length, length)
             return ShardIndex.parse(data, name, columns)
 
         return self._indexes.get(name, read)
 
-    def _size(self, shard: int, name: str) -> int:
+    def _object(self, shard: int, name: str) -> ShardObject:
         objects = self.lookup.objects_of(shard) if self._objects is None else self._objects
         entry = objects.get(name)
         if entry is None:
             raise CorruptDataError(f"No manifest part of {self.storage.url} lists {name}.")
-        return entry.size
+        return entry
 
     def _bytes(self, shard: int, name: str, start: int, length: int) -> memoryview:
         try:
-            data = self.storage.get_range(name, start, length)
+            data = self._get(shard, name, start, length)
         except NotFoundError as error:
             raise CorruptDataError(
                 f"{name} is missing in {self.storage.url}, although its manifest part lists it."
@@ -175,6 +180,13 @@ class Frames:
         if len(data) != length:
             raise CorruptDataError(
                 f"{name} in {self.storage.url} is truncated to {self.storage.size(name)} bytes where its "
-                f"manifest part says {self._size(shard, name)}."
+                f"manifest part says {self._object(shard, name).size}."
             )
         return data
+
+    def _get(self, shard: int, name: str, start: int, length: int) -> memoryview:
+        if self.cache is None:
+            return self.storage.get_range(name, start, length)
+        entry = self._object(shard, name)
+        fetch = partial(self.storage.get_range, name)
+        return self.cache.read(entry.sha256, entry.size, start, length, fetch)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +32,32 @@ class Run:
     utterances: pa.Table
 
 
+def cut_runs(
+    first_frames: NDArray[np.int64], stops: NDArray[np.int64], shard_frames: int, run_frames: int = RUN_FRAMES
+) -> list[int]:
+    """The first utterance of each run, of utterances in stored order.
+
+    Args:
+        first_frames, stops: the rows that each utterance occupies, whole blocks.
+    """
+    shards = first_frames // shard_frames
+    apart = (first_frames[1:] != stops[:-1]) | (shards[1:] != shards[:-1])
+    begins: list[int] = []
+    start = 0
+    for number, (first, stop, new) in enumerate(
+        zip(first_frames.tolist(), stops.tolist(), [True, *apart.tolist()], strict=False)
+    ):
+        if new or stop - start > run_frames:
+            begins.append(number)
+            start = first
+    return begins
+
+
+def occupied(num_frames: NDArray[np.integer[Any]], block_frames: int) -> NDArray[np.int64]:
+    """How many rows utterances of so many frames occupy: whole blocks."""
+    return -(-num_frames.astype(np.int64) // block_frames) * block_frames
+
+
 def plan_runs(utterances: pa.Table, attributes: Attributes, run_frames: int = RUN_FRAMES) -> list[Run]:
     """Cut manifest rows, in stored order, into runs of at most ``run_frames`` frames.
 
@@ -37,21 +65,12 @@ def plan_runs(utterances: pa.Table, attributes: Attributes, run_frames: int = RU
     """
     utterances = utterances.combine_chunks()
     first_frames = utterances["first_frame"].to_numpy()
-    blocks = -(-utterances["num_frames"].to_numpy().astype(np.int64) // attributes.block_frames)
-    starts, stops = first_frames.tolist(), (first_frames + blocks * attributes.block_frames).tolist()
-    shards = (first_frames // attributes.shard_frames).tolist()
-    runs: list[Run] = []
-    begin = 0
-    for row in range(1, len(starts) + 1):
-        if (
-            row == len(starts)
-            or starts[row] != stops[row - 1]
-            or shards[row] != shards[begin]
-            or stops[row] - starts[begin] > run_frames
-        ):
-            length = stops[row - 1] - starts[begin]
-            runs.append(Run(starts[begin], length, utterances.slice(begin, row - begin)))
-            begin = row
+    stops = first_frames + occupied(utterances["num_frames"].to_numpy(), attributes.block_frames)
+    begins = cut_runs(first_frames, stops, attributes.shard_frames, run_frames)
+    runs = []
+    for begin, end in pairwise([*begins, len(utterances)]):
+        first = int(first_frames[begin])
+        runs.append(Run(first, int(stops[end - 1]) - first, utterances.slice(begin, end - begin)))
     return runs
 
 

@@ -35,14 +35,20 @@ class QuietHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def web_server(root: Path, token: str | None = None) -> Iterator[str]:
-    """Serve the files below ``root``; with a ``token``, only to those who bring it."""
+def web_server(root: Path, token: str | None = None, asked: list[str] | None = None) -> Iterator[str]:
+    """Serve the files below ``root``; with a ``token``, only to those who bring it.
+
+    Args:
+        asked: gets the path of every request for an object.
+    """
 
     class Handler(QuietHandler):
         def do_HEAD(self) -> None:
             self._answer(with_body=False)
 
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             self._answer(with_body=True)
 
         def _answer(self, *, with_body: bool) -> None:

@@ -1,13 +1,11 @@
-"""Models and training states on disk: safetensors and JSON, never pickle.
+"""Models on disk: safetensors and JSON, never pickle.
 
 A model is a directory:
 
     model.safetensors     weights, the input transform and the senones' log-prior
     model.json            kind, shape, features, training provenance, and the fingerprint of all this
 
-A training run keeps its state beside it, in one file that is replaced whole, so that a run killed at any
-moment leaves
-the state of the last finished epoch: ``checkpoint.safetensors``.
+What a training run needs to go on lies beside it: see `trainer.training_state`.
 """
 
 from __future__ import annotations
@@ -26,15 +24,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from softstore.errors import CorruptDataError, FormatError, NotFoundError
-from trainer.models import DNN, LSTMP, AcousticModel, DNNConfig, LSTMPConfig
+from softstore.errors import CorruptDataError, FormatError, NotFoundError, StorageError
+from trainer.models import CONFIGS, AcousticModel
 
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
-STATE = "checkpoint.safetensors"
-
-_CONFIGS: dict[str, type[DNNConfig] | type[LSTMPConfig]] = {"dnn": DNNConfig, "lstmp": LSTMPConfig}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,7 @@ def is_checkpoint(path: str | os.PathLike[str]) -> bool:
 
 
 def save_model(
-    directory: Path, model: DNN | LSTMP, features: Mapping[str, Any], training: Mapping[str, Any]
+    directory: Path, model: AcousticModel, features: Mapping[str, Any], training: Mapping[str, Any]
 ) -> str:
     """Write a model; returns its fingerprint.
 
@@ -68,7 +63,7 @@ def save_model(
     directory.mkdir(parents=True, exist_ok=True)
     description = {
         "format": FORMAT_VERSION,
-        "kind": "dnn" if isinstance(model, DNN) else "lstmp",
+        "kind": model.config.kind,
         "model": model.config.to_json(),
         "features": dict(features),
         "training": dict(training),
@@ -96,14 +91,14 @@ def load_model(path: str | os.PathLike[str]) -> Checkpoint:
         description: dict[str, Any] = json.loads((directory / DESCRIPTION).read_bytes())
         tensors = safetensors.torch.load((directory / WEIGHTS).read_bytes())
         version, kind = description["format"], description["kind"]
-        if version != FORMAT_VERSION or kind not in _CONFIGS:
+        if version != FORMAT_VERSION or kind not in CONFIGS:
             raise FormatError(
                 f"The model in {path} is a {kind!r} of format {version!r}; this release reads "
-                f"{', '.join(_CONFIGS)} of format {FORMAT_VERSION}. Install a newer softstore."
+                f"{', '.join(CONFIGS)} of format {FORMAT_VERSION}. Install a newer softstore."
             )
         fingerprint = description.pop("fingerprint")
         belongs = fingerprint == _fingerprint(description, tensors)
-        model = _CONFIGS[kind](**description["model"]).build()
+        model = CONFIGS[kind](**description["model"]).build()
         if belongs:
             model.load_state_dict(tensors)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -116,42 +111,6 @@ def load_model(path: str | os.PathLike[str]) -> Checkpoint:
             "which goes on from the last finished epoch."
         )
     return Checkpoint(model.eval(), description, fingerprint)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingState:
-    """Everything a run needs to go on.
-
-    Attributes:
-        tensors: weights, momentum, random state.
-        progress: schedule, position, history and configuration; JSON values.
-    """
-
-    tensors: dict[str, Tensor]
-    progress: dict[str, Any]
-
-
-def save_state(directory: Path, state: TrainingState) -> None:
-    """Replace the directory's training state."""
-    metadata = {"progress": json.dumps(state.progress)}
-    write_whole(directory / STATE, safetensors.torch.save(_tensors(state.tensors), metadata))
-
-
-def load_state(directory: Path) -> TrainingState | None:
-    """The directory's training state; None if it has none.
-
-    Raises:
-        CorruptDataError: the file is damaged.
-    """
-    path = directory / STATE
-    if not path.exists():
-        return None
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            progress = json.loads(file.metadata()["progress"])
-            return TrainingState({name: file.get_tensor(name) for name in file.keys()}, progress)  # noqa: SIM118
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise CorruptDataError(f"{path} is damaged: remove it to train afresh.") from error
 
 
 def _tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -170,11 +129,18 @@ def _fingerprint(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that, whatever happens, the old or the new one is there whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that, whatever happens, the old or the new one is there whole.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error

@@ -6,13 +6,18 @@ rate is ours divided by the frames of a batch (the paper's 0.0001 at 4 streams o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field
 
 from softstore.errors import InvalidInputError
+from trainer.model_shapes import DNNShape, LSTMShape, StudentShape, at_least_one
 from trainer.objectives import Kind, Objective
-from trainer.schedule import NewbobConfig
+from trainer.optimizers import AdamWConfig, OptimizerConfig, SGDConfig
+from trainer.schedule import CosineConfig, NewbobConfig, ScheduleConfig
 
 
 class Preset(StrEnum):
@@ -29,26 +34,48 @@ class Targets(StrEnum):
     SOFT = "soft"
     REG = "reg"
     PRETRAIN = "pretrain"
+    LOGITS = "logits"
+    TOPK = "topk"
+    TOPK_RENORMALISED = "topk-renormalised"
+
+
+OPTIMIZERS: dict[str, tuple[OptimizerConfig, ScheduleConfig]] = {
+    "sgd": (SGDConfig(0.008), NewbobConfig()),
+    "adamw": (AdamWConfig(), CosineConfig()),
+}
+"""Each optimiser with the schedule that it is used with."""
+
+Optimizer = Annotated[OptimizerConfig, Field(discriminator="kind")]
+Schedule = Annotated[ScheduleConfig, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, slots=True)
-class SGDConfig:
-    """Stochastic gradient descent.
+class LoopConfig:
+    """How a run is saved, watched and placed; nothing of this changes what is learnt.
 
     Attributes:
-        learning_rate: the first one, on the mean over a full batch's frames.
-        clip_norm: gradients of a larger norm are scaled down to it.
-        weight_decay: of all parameters, per update, times the rate.
+        checkpoint_seconds: within an epoch the state is saved so often.
+        checkpoint_steps: and after so many updates; 0: not for that.
+        log_steps: updates per line of ``steps.jsonl``.
+        tensorboard: whether to write event files too.
+        device: ``cpu``, ``cuda`` or ``cuda:1``; None: a GPU if there is one.
     """
 
-    learning_rate: float
-    momentum: float = 0.9
-    clip_norm: float = 5.0
-    weight_decay: float = 0.0
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    checkpoint_seconds: float = 300.0
+    checkpoint_steps: int = 0
+    log_steps: int = 100
+    tensorboard: bool = False
+    device: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < float("inf"):
-            raise InvalidInputError(f"The learning rate must be above 0, not {self.learning_rate}.")
+        at_least_one(self, "log_steps")
+        if self.checkpoint_seconds < 0 or self.checkpoint_steps < 0:
+            raise InvalidInputError(
+                "checkpoint_seconds and checkpoint_steps must be at least 0, not "
+                f"{self.checkpoint_seconds} and {self.checkpoint_steps}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +99,27 @@ class TeacherConfig:
     Attributes:
         batch_frames: frames of a minibatch.
         block_frames: frames shuffled together in memory; a corpus of fewer is read once and kept.
+        amp: whether layers compute in bfloat16.
     """
 
-    layers: int = 4
-    hidden: int = 2048
-    context: int = 5
-    transform_dim: int = 200
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     epochs: int = 20
     batch_frames: int = 256
     block_frames: int = 4_000_000
-    sgd: SGDConfig = field(default_factory=lambda: SGDConfig(0.05))
-    newbob: NewbobConfig = field(default_factory=NewbobConfig)
+    amp: bool = False
     seed: int = 0
+    model: DNNShape = field(default_factory=DNNShape)
+    optimizer: Optimizer = field(default_factory=lambda: SGDConfig(0.05))
+    schedule: Schedule = field(default_factory=NewbobConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
-        _at_least_one(self, "epochs", "batch_frames", "block_frames")
+        at_least_one(self, "epochs", "batch_frames", "block_frames")
+
+    def stages(self) -> list[Stage]:
+        """What it is taught, in turn."""
+        return [Stage(Objective(Kind.HARD), self.epochs, self.optimizer.learning_rate)]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -94,26 +127,24 @@ class TeacherConfig:
 
 @dataclass(frozen=True, slots=True)
 class StudentConfig:
-    """An LSTMP student and how it is taught; the paper's unless told otherwise.
+    """A student and how it is taught; the paper's unless told otherwise.
 
     Attributes:
-        delay: the output for frame t comes with the input of frame t + delay.
-        streams: utterances trained side by side.
-        chunk_frames: steps of truncated back-propagation.
-        targets: ``hard``, ``soft``, ``reg`` or ``pretrain`` (see `trainer.objectives`).
+        streams: of an LSTM: utterances trained side by side.
+        chunk_frames: of an LSTM: steps of truncated back-propagation.
+        batch_frames: of a model that is trained on whole utterances: frames of a batch, with padding.
+        targets: see `trainer.objectives`.
         epochs: at most; of ``pretrain``, the epochs with hard targets.
         pretrain_epochs: of ``pretrain``, the epochs with soft targets that come first.
         refining_rate: of ``pretrain``, the rate that the hard targets start with; None: the first one again.
+        amp: whether layers compute in bfloat16; weights, losses and a peephole LSTM's recurrence stay
+            float32.
         threads: of the CPU; None: as torch has it. Small layers gain little from a second one, and lose
             much where anything else wants the cores: threads wait for each other several times a step.
     """
 
-    layers: int = 2
-    cells: int = 800
-    projection: int = 512
-    delay: int = 5
-    streams: int = 4
-    chunk_frames: int = 20
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     targets: Targets = Targets.HARD
     temperature: float = 1.0
     alpha: float = 0.5
@@ -121,19 +152,27 @@ class StudentConfig:
     epochs: int = 20
     pretrain_epochs: int = 10
     refining_rate: float | None = None
-    sgd: SGDConfig = field(default_factory=lambda: SGDConfig(0.008))
-    newbob: NewbobConfig = field(default_factory=NewbobConfig)
+    streams: int = 4
+    chunk_frames: int = 20
+    batch_frames: int = 4096
+    amp: bool = False
     seed: int = 0
     threads: int | None = None
+    model: Annotated[StudentShape, Field(discriminator="kind")] = field(default_factory=LSTMShape)
+    optimizer: Optimizer = field(default_factory=lambda: SGDConfig(0.008))
+    schedule: Schedule = field(default_factory=NewbobConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
-        _at_least_one(self, "streams", "chunk_frames", "epochs", "pretrain_epochs")
+        at_least_one(self, "streams", "chunk_frames", "batch_frames", "epochs", "pretrain_epochs")
+        if self.threads is not None:
+            at_least_one(self, "threads")
         self.stages()
 
     def stages(self) -> list[Stage]:
         """What it is taught, in turn."""
         softness = (self.temperature, self.alpha, self.student_temperature)
-        rate = self.sgd.learning_rate
+        rate = self.optimizer.learning_rate
         if self.targets is Targets.PRETRAIN:
             return [
                 Stage(Objective(Kind.SOFT, *softness), self.pretrain_epochs, rate),
@@ -147,34 +186,35 @@ class StudentConfig:
         return asdict(self)
 
 
-def _at_least_one(config: TeacherConfig | StudentConfig, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise InvalidInputError(f"{name} must be at least 1, not {getattr(config, name)}.")
+def identity(config: TeacherConfig | StudentConfig, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run is, in JSON values: it goes on only under the same. ``data``: what it is of."""
+    told = config.to_json()
+    del told["loop"]
+    return {**told, **data}
 
 
 TEACHERS: dict[Preset, TeacherConfig] = {
     Preset.PAPER: TeacherConfig(),
     Preset.DEMO: TeacherConfig(
-        layers=2,
-        hidden=512,
         epochs=4,
-        sgd=SGDConfig(0.1, weight_decay=2e-4),
-        newbob=NewbobConfig(keep_epochs=1),
+        model=DNNShape(layers=2, hidden=512),
+        optimizer=SGDConfig(0.1, weight_decay=2e-4),
+        schedule=NewbobConfig(keep_epochs=1),
     ),
 }
 
 STUDENTS: dict[Preset, StudentConfig] = {
-    Preset.PAPER: StudentConfig(),
+    Preset.PAPER: StudentConfig(Targets.SOFT, temperature=2.0),
     Preset.DEMO: StudentConfig(
-        cells=192,
-        projection=96,
-        streams=32,
+        Targets.SOFT,
+        temperature=2.0,
         epochs=5,
         pretrain_epochs=3,
         refining_rate=0.1,
-        sgd=SGDConfig(0.2),
-        newbob=NewbobConfig(keep_epochs=2),
+        streams=32,
         threads=1,
+        model=LSTMShape(cells=192, projection=96),
+        optimizer=SGDConfig(0.2),
+        schedule=NewbobConfig(keep_epochs=2),
     ),
 }

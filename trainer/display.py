@@ -8,20 +8,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from trainer.loop import EpochMetrics
+from trainer.metrics import EpochMetrics, Sums
 from trainer.objectives import Objective
 
 
 class TerminalDisplay:
-    """A `trainer.loop.Display`; use it in a ``with`` statement."""
+    """A `trainer.task.Display`; use it in a ``with`` statement."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  FA {task.fields[accuracy]:.1f} %"),
-            _Speed(),
+            _Figures(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -38,11 +37,11 @@ class TerminalDisplay:
         self._bar.stop()
 
     def begin(self, epoch: int, objective: Objective, frames: int) -> None:
-        self._task = self._bar.add_task(f"epoch {epoch} ({objective})", total=frames, loss=0.0, accuracy=0.0)
+        self._task = self._bar.add_task(f"epoch {epoch} ({objective})", total=frames, sums=Sums())
 
-    def update(self, frames: int, loss: float, accuracy: float) -> None:
+    def update(self, sums: Sums) -> None:
         assert self._task is not None
-        self._bar.update(self._task, completed=frames, loss=loss, accuracy=accuracy)
+        self._bar.update(self._task, completed=sums.frames, sums=sums)
 
     def end(self, metrics: EpochMetrics) -> None:
         assert self._task is not None
@@ -51,16 +50,20 @@ class TerminalDisplay:
             f"epoch {metrics.epoch} ({metrics.objective})  "
             f"loss {metrics.train_loss:.3f}  FA train {metrics.train_accuracy:.1f} %  "
             f"loss cv {metrics.cv_loss:.3f}  FA cv [bold]{metrics.cv_accuracy:.1f} %[/]  "
-            f"rate {metrics.learning_rate:.2g}  {metrics.frames_per_second:,.0f} frames/s"
-            + ("" if metrics.accepted else "  [yellow]rejected[/]"),
+            f"rate {metrics.learning_rate:.2g}  {metrics.frames_per_second:,.0f} frames/s  "
+            f"data wait {100 * metrics.data_wait:.1f} %"
+            + ("" if metrics.accepted else "  [yellow]no better[/]"),
             highlight=False,
             soft_wrap=True,
         )
 
 
-class _Speed(ProgressColumn):
-    """Frames per second."""
+class _Figures(ProgressColumn):
+    """Loss, frame accuracy, speed, and the share of the time that goes by waiting for data."""
 
     def render(self, task: Task) -> Text:
-        speed = task.speed
-        return Text("" if speed is None else f"{speed:,.0f} frames/s")
+        sums: Sums = task.fields["sums"]
+        return Text(
+            f"loss {sums.mean_loss:.3f}  FA {sums.accuracy:.1f} %  {sums.frames_per_second:,.0f} frames/s  "
+            f"data wait {100 * sums.data_wait:.1f} %"
+        )

@@ -1,17 +1,15 @@
-"""Utterances for training and evaluation, read from a store or corpus ahead of their use.
+"""Stores and corpora as material to learn from: utterances in memory, read in runs of neighbours.
 
-Utterances are read in runs of neighbours, one request per track for about `RUN_FRAMES` frames. The order of
-an epoch is a pure function of (seed, epoch) and the manifest, so a store gives the same order from a disk
-and over HTTP.
+A run costs one request per track for about `RUN_FRAMES` frames, and is unpacked and checked as a whole.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,20 +18,22 @@ from torch import Tensor
 
 from softstore.codec_arrays import read_codec_arrays
 from softstore.codecs import Codec, codec_from_config
-from softstore.codecs.unpacked import span
+from softstore.codecs.unpacked import OVERFLOW_ROWS, span
 from softstore.errors import CorruptDataError, InvalidInputError
-from softstore.format import FEATURES, LABELS, TARGETS, Attributes
+from softstore.format import FEATURES, FIRST_OVERFLOW, LABELS, NUM_OVERFLOW, TARGETS, Attributes
 from softstore.frames import Frames
+from softstore.page_cache import CACHE_BYTES, PageCache
+from softstore.planner import padded_frames
 from softstore.reading_ahead import read_ahead
-from softstore.runs import HeldFrames, Run, plan_runs
+from softstore.runs import Run, plan_runs
 from softstore.storage import open_storage
-from softstore.utterance import StoredUtterance, Utterance
+from trainer.objectives import Softener
 
 RUN_FRAMES = 2048
 """A run of neighbouring utterances ends before it would grow longer than this."""
 
-WINDOW_RUNS = 16
-"""Utterances of so many runs are shuffled among each other, and so many runs are read ahead."""
+RUNS_AHEAD = 16
+"""At most so many runs are read before they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,22 @@ class Example:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an utterance lies.
+
+    Attributes:
+        first_frame, num_frames: on the store's frame axis.
+        first_overflow, num_overflow: among the exact values of escalated frames; 0 where it has none.
+    """
+
+    utterance_id: str
+    first_frame: int
+    num_frames: int
+    first_overflow: int = 0
+    num_overflow: int = 0
 
 
 class Examples:
@@ -115,66 +131,112 @@ class Examples:
             raise InvalidInputError(f"{self.url} has no frames in the split {split!r}; it has {there}.")
         return frames
 
-    def softener(self, unpacked: Mapping[str, Tensor]) -> Callable[[float], Tensor] | None:
+    def softener(self, unpacked: Mapping[str, Tensor]) -> Softener | None:
         """Temperature → log p_T, (frames, classes), float32, of unpacked frames; None without a teacher."""
-        return None if self.codec is None else partial(self.codec.decode, unpacked, self.class_count)
+        return None if self.codec is None else Softener(self.codec, self.class_count, unpacked)
 
     def in_order(self, split: str, *, targets: bool = False) -> Iterator[Example]:
-        """All utterances of a split in stored order."""
-        for run in self._read_ahead(self._runs(split), targets):
-            yield from run
+        """All utterances of a split in stored order, those without frames left out."""
+        runs = plan_runs(self.frames.manifest.where(split=split), self.attributes, RUN_FRAMES)
+        read = partial(self._read_run, targets=targets)
+        for examples in read_ahead(read, runs, self.frames.read_threads, RUNS_AHEAD):
+            yield from (example for example in examples if len(example))
 
-    def shuffled(self, split: str, *, seed: int, epoch: int, targets: bool = False) -> Iterator[Example]:
-        """All utterances of a split in an order that (seed, epoch) alone decide."""
-        generator = np.random.default_rng([seed, epoch])
-        runs = self._runs(split)
-        order = [runs[index] for index in generator.permutation(len(runs))]
-        read = self._read_ahead(order, targets)
-        while window := [example for run in islice(read, WINDOW_RUNS) for example in run]:
-            for index in generator.permutation(len(window)):
-                yield window[index]
+    def nothing(self, *, targets: bool = False) -> Example:
+        """An utterance without frames: what features and unpacked frames look like here."""
+        encoded: dict[str, Tensor] = {}
+        if targets and self.codec is not None:
+            specs = self.codec.tracks(self.class_count)
+            rows = {
+                name: np.empty((0,) if spec.width is None else (0, spec.width), spec.dtype)
+                for name, spec in specs.items()
+            }
+            encoded = self.codec.unpack({name: torch.from_numpy(array) for name, array in rows.items()})
+        features, labels = torch.empty(0, self.input_dim), torch.empty(0, dtype=torch.int64)
+        return Example("", features, labels, encoded)
 
-    def _runs(self, split: str) -> list[Run]:
-        return plan_runs(self.frames.manifest.where(split=split), self.attributes, RUN_FRAMES)
+    def read(self, neighbours: Sequence[Place], *, targets: bool = False) -> list[Example]:
+        """Utterances that lie side by side in one shard, with one request per track.
 
-    def _read_ahead(self, runs: Sequence[Run], targets: bool) -> Iterator[list[Example]]:
-        read = partial(self._read, targets=targets)
-        return read_ahead(read, runs, self.frames.read_threads, WINDOW_RUNS)
+        They are views of the same memory.
 
-    def _read(self, run: Run, targets: bool) -> list[Example]:
+        Raises:
+            CorruptDataError: bytes are missing or damaged, features are not finite, or labels no classes.
+        """
+        origin = neighbours[0].first_frame
+        last = neighbours[-1].first_frame + neighbours[-1].num_frames
+        # The codec unpacks whole blocks.
+        rows = padded_frames(last - origin, self.attributes.block_frames)
+        escalated = [place for place in neighbours if place.num_overflow]
         specs = self.codec.tracks(self.class_count) if targets and self.codec is not None else {}
-        stored = [f"{TARGETS}/{name}" for name, spec in specs.items() if not spec.ragged]
-        held = HeldFrames(self.frames, run, dict.fromkeys([FEATURES, LABELS, *stored]))
+        dense = [name for name, spec in specs.items() if not spec.ragged]
+        ragged = [name for name, spec in specs.items() if spec.ragged]
+        if not escalated:
+            ragged = []
+            dense = [name for name in dense if name != OVERFLOW_ROWS]
+        tracks = {name: f"{TARGETS}/{name}" for name in [*dense, *ragged]}
+        found = self.frames.read_together([FEATURES, LABELS, *(tracks[name] for name in dense)], origin, rows)
+        if ragged:
+            count = sum(place.num_overflow for place in escalated)
+            begin = escalated[0].first_overflow
+            found |= self.frames.read_together([tracks[name] for name in ragged], begin, count)
+        features = torch.from_numpy(found[FEATURES].astype(np.float32, copy=False))
+        labels = torch.from_numpy(found[LABELS].astype(np.int64))
+        encoded = {name: torch.from_numpy(found[track]) for name, track in tracks.items()}
+        unpacked = self.codec.unpack(encoded) if self.codec is not None and encoded else {}
         examples = []
-        for row in run.utterances.to_pylist():
-            heard = Utterance(held, row)
-            features, labels = torch.from_numpy(heard.features()), torch.from_numpy(heard.labels())
-            self._check(heard.utterance_id, features, labels)
-            encoded: dict[str, Tensor] = {}
-            if targets and self.codec is not None:
-                taught = StoredUtterance(held, row, self.codec)
-                encoded = span(self.codec.unpack(taught.encoded()), 0, len(labels))
-            if len(labels):
-                examples.append(Example(heard.utterance_id, features, labels, encoded))
+        for place in neighbours:
+            start = place.first_frame - origin
+            stop = start + place.num_frames
+            here = span(unpacked, start, stop)
+            examples.append(Example(place.utterance_id, features[start:stop], labels[start:stop], here))
+        if not self._sound(features, labels):
+            for example in examples:
+                self._check(example)
         return examples
 
-    def _check(self, utterance_id: str, features: Tensor, labels: Tensor) -> None:
-        if not features.isfinite().all():
+    def _read_run(self, run: Run, targets: bool) -> list[Example]:
+        return self.read([_place(row) for row in run.utterances.to_pylist()], targets=targets)
+
+    def _sound(self, features: Tensor, labels: Tensor) -> bool:
+        in_range = not len(labels) or 0 <= int(labels.min()) <= int(labels.max()) < self.class_count
+        return in_range and bool(features.isfinite().all())
+
+    def _check(self, example: Example) -> None:
+        if not example.features.isfinite().all():
             raise CorruptDataError(
-                f"{utterance_id} in {self.url} has features that are not finite numbers: "
+                f"{example.utterance_id} in {self.url} has features that are not finite numbers: "
                 "make the corpus again without it."
             )
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.class_count:
+        if not self._sound(example.features, example.labels):
             raise CorruptDataError(
-                f"{utterance_id} in {self.url} has labels outside its {self.class_count} classes: "
+                f"{example.utterance_id} in {self.url} has labels outside its {self.class_count} classes: "
                 "make it again from a corpus that fits."
             )
 
 
-def open_examples(url: str | os.PathLike[str], token: str | None = None) -> Examples:
+def _place(row: Mapping[str, Any]) -> Place:
+    overflow = row.get(FIRST_OVERFLOW) or 0, row.get(NUM_OVERFLOW) or 0
+    return Place(row["utterance_id"], row["first_frame"], row["num_frames"], *overflow)
+
+
+def open_examples(
+    url: str | os.PathLike[str],
+    token: str | None = None,
+    *,
+    cache: Path | None = None,
+    cache_bytes: int = CACHE_BYTES,
+) -> Examples:
     """The store or corpus at a path or URL.
+
+    Args:
+        cache: a directory for what is read of S3 or a web server, see `softstore.page_cache`; processes may
+            share it.
+        cache_bytes: how large that may grow.
 
     Raises:
         NotFoundError, NotAStoreError, FormatError, StorageError: as `softstore.open`.
+        InvalidInputError: it has no features or labels, or there can be no such cache.
     """
-    return Examples(Frames(open_storage(url, token=token)))
+    pages = None if cache is None else PageCache(cache, cache_bytes)
+    return Examples(Frames(open_storage(url, token=token), pages))

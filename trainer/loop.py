@@ -1,128 +1,31 @@
-"""The training loop: stochastic gradient descent, Kaldi's schedule with rejection, checkpoints, metrics.
+"""The training loop: epochs of updates and cross-validation, what is kept of them, and where it goes on.
 
-What is trained on what is a `Task`; the loop knows losses and epochs only. After every epoch the state is
-saved whole, so a run that was interrupted goes on from its last finished epoch to the same bits.
+What is trained on what is a `trainer.task.Task`; the loop knows losses and epochs only. The state is saved
+whole after every epoch, every few minutes within one, and when a signal asks the run to stop, so that a run
+that was interrupted goes on to the same bits.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import torch
-
-from softstore.errors import ConflictError, SoftstoreError
-from trainer.checkpoint import TrainingState, load_state, save_model, save_state, write_whole
-from trainer.config import SGDConfig, Stage
-from trainer.models import DNN, LSTMP
-from trainer.objectives import Objective, Outcome
-from trainer.schedule import Newbob, NewbobConfig
-
-METRICS = "metrics.jsonl"
-
-_NAMED = 32
-"""Utterances named where the loss is lost."""
-
-
-class Task(Protocol):
-    """A model and what it is to learn.
-
-    Attributes:
-        batch_frames: frames of a full batch; gradients are divided by it, also for batches that are not full.
-        train_frames: frames of an epoch.
-    """
-
-    batch_frames: int
-    train_frames: int
-
-    @property
-    def model(self) -> DNN | LSTMP: ...
-
-    def prepare(self) -> None:
-        """Whatever the model takes from the data before its first epoch; kept in the state from then on."""
-        ...
-
-    def train(self, objective: Objective, epoch: int) -> Iterator[Outcome]:
-        """One epoch, batch by batch; the loop updates the weights between two of them."""
-        ...
-
-    def validate(self, objective: Objective) -> Iterator[Outcome]:
-        """The cross-validation split, without gradients."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class EpochMetrics:
-    """One line of ``metrics.jsonl``.
-
-    Attributes:
-        epoch: from 1, counted through all stages.
-        objective: of the stage.
-        learning_rate: of this epoch.
-        train_loss, cv_loss: mean over frames, nats; of training, while the weights were changing.
-        train_accuracy, cv_accuracy: frame accuracy with the hard labels, per cent.
-        accepted: False if cross-validation got worse and the weights of before were restored.
-        frames_per_second: of training alone.
-        seconds: training and cross-validation.
-    """
-
-    epoch: int
-    objective: str
-    learning_rate: float
-    train_loss: float
-    train_accuracy: float
-    cv_loss: float
-    cv_accuracy: float
-    accepted: bool
-    frames_per_second: float
-    seconds: float
-
-
-class Display(Protocol):
-    """Where a run shows itself."""
-
-    def begin(self, epoch: int, objective: Objective, frames: int) -> None: ...
-
-    def update(self, frames: int, loss: float, accuracy: float) -> None:
-        """Frames done in this epoch, its mean loss and its frame accuracy so far."""
-        ...
-
-    def end(self, metrics: EpochMetrics) -> None: ...
-
-
-@dataclass(slots=True)
-class _Sums:
-    """Running sums over outcomes."""
-
-    loss: float = 0.0
-    frames: int = 0
-    correct: int = 0
-
-    def add(self, outcome: Outcome, during: str) -> None:
-        loss = outcome.loss.item()
-        if not math.isfinite(loss):
-            names = outcome.sources()
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            raise SoftstoreError(
-                f"The loss became {loss} in {during}, with frames of {', '.join(names[:_NAMED])}{more}: "
-                "look at their features, or lower the learning rate."
-            )
-        self.loss += loss
-        self.frames += outcome.frames
-        self.correct += outcome.correct
-
-    @property
-    def mean_loss(self) -> float:
-        return self.loss / max(self.frames, 1)
-
-    @property
-    def accuracy(self) -> float:
-        return 100 * self.correct / max(self.frames, 1)
+from trainer.checkpoint import save_model, write_whole
+from trainer.config import LoopConfig, Stage, StudentConfig, TeacherConfig, identity
+from trainer.config_file import CONFIG, to_toml
+from trainer.examples import Examples
+from trainer.metrics import EpochMetrics, StepMetrics
+from trainer.metrics_files import MetricsFiles
+from trainer.optimizers import OptimizerConfig
+from trainer.passes import Passes
+from trainer.run_state import RunState
+from trainer.schedule import ScheduleConfig
+from trainer.stopping import StopSignals
+from trainer.task import Display, Silent, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +37,34 @@ class Plan:
         identity: configuration and data, JSON values; a run goes on only under the same, and it is kept
             with the model.
         features: what a row of the model's input is, from the corpus.
+        config: all that was configured, as TOML; it is kept beside the model.
     """
 
     stages: Sequence[Stage]
-    sgd: SGDConfig
-    newbob: NewbobConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    loop: LoopConfig
     identity: dict[str, Any]
     features: dict[str, Any]
+    config: str
+
+    @classmethod
+    def of(cls, config: StudentConfig | TeacherConfig, examples: Examples) -> Plan:
+        return cls(
+            config.stages(),
+            config.optimizer,
+            config.schedule,
+            config.loop,
+            identity(config, examples.identity()),
+            examples.attributes.features,
+            to_toml(config, examples.url),
+        )
 
 
 class Run:
     """One training run in one directory; made anew, or from the state it left there.
 
     Attributes:
-        history: metrics of all finished epochs.
         trained: whether `fit` found anything to do.
     """
 
@@ -156,24 +73,21 @@ class Run:
         self.task = task
         self.plan = plan
         self.directory = directory
-        self.history: list[EpochMetrics] = []
         self.trained = False
-        self.stage = 0
-        self.schedule: Newbob | None = None
-        self.optimizer = torch.optim.SGD(
-            task.model.parameters(),
-            lr=plan.sgd.learning_rate,
-            momentum=plan.sgd.momentum,
-            weight_decay=plan.sgd.weight_decay,
-            foreach=False,
-        )
-        state = load_state(directory)
-        if state is not None:
-            self._restore(state)
+        self._state = RunState(task.model, plan.optimizer.build(task.model.parameters()), task.ranks)
+        carried = self._state.load(directory, plan.identity)
+        self._is_new = carried is None
+        if carried:
+            task.carry_on(carried)
+
+    @property
+    def history(self) -> list[EpochMetrics]:
+        """Metrics of all finished epochs."""
+        return self._state.history
 
     @property
     def finished(self) -> bool:
-        return self.stage >= len(self.plan.stages)
+        return self._state.stage >= len(self.plan.stages)
 
     @property
     def best(self) -> EpochMetrics:
@@ -181,118 +95,62 @@ class Run:
         return next((m for m in reversed(self.history) if m.accepted), self.history[0])
 
     def fit(self, display: Display) -> None:
-        """Train to the end; nothing is trained where that was done before.
+        """Train to the end; nothing is trained where that was done before. The first rank shows and writes.
 
         Raises:
-            SoftstoreError: the loss is no longer a finite number; the last finished epoch stays.
+            Stopped: SIGTERM or SIGINT came; the state is saved.
+            SoftstoreError: the loss is no longer a finite number; the last saved state stays.
         """
-        if self.history:
-            self._publish()
-        else:
-            self.task.prepare()
-        while not self.finished:
-            self._epoch(display)
-            self.trained = True
-            save_state(self.directory, self._state())
-            self._publish()
+        first = self.task.ranks.is_first
+        if first:
+            write_whole(self.directory / CONFIG, self.plan.config.encode())
+            if self._is_new:
+                self.task.prepare()
+        self.task.ranks.share(self.task.model.state_dict().values())
+        with ExitStack() as contexts:
+            files = None
+            if first:
+                loop = self.plan.loop
+                files = MetricsFiles(self.directory, self._state.steps, loop.tensorboard)
+                contexts.enter_context(files)
+                if self.history:
+                    self._publish(files)
+            signals = contexts.enter_context(StopSignals())
+            while not self.finished:
+                self._epoch(display if first else Silent(), files, signals)
+                self.trained = True
 
-    def _epoch(self, display: Display) -> None:
-        stage = self.plan.stages[self.stage]
-        objective = stage.objective
-        epoch = len(self.history) + 1
-        if self.schedule is None:
-            initial = self._validate(objective)
-            self.schedule = Newbob(self.plan.newbob, stage.learning_rate, initial.mean_loss)
-        before = {name: tensor.clone() for name, tensor in self.task.model.state_dict().items()}
-        rate = self.schedule.learning_rate
-        display.begin(epoch, objective, self.task.train_frames)
+    def _epoch(self, display: Display, files: MetricsFiles | None, signals: StopSignals) -> None:
+        state, stage = self._state, self.plan.stages[self._state.stage]
+        passes = Passes(self.task, state, self.plan.optimizer, self.plan.loop, self._save, signals)
+        if state.schedule is None:
+            loss = passes.validate(stage.objective).mean_loss
+            state.schedule = self.plan.schedule.begin(stage.learning_rate, stage.epochs, loss)
+            state.keep()
+        display.begin(len(self.history) + 1, stage.objective, self.task.train_frames)
+        passes.train(stage.objective, display.update, files.step if files is not None else _nothing)
         started = time.perf_counter()
-        train = self._train(objective, epoch, rate, display)
-        train_seconds = time.perf_counter() - started
-        cv = self._validate(objective)
-        accepted = self.schedule.judge(cv.mean_loss)
-        if not accepted:
-            self.task.model.load_state_dict(before)
-            self.optimizer.state.clear()
-        self.history.append(
-            EpochMetrics(
-                epoch=epoch,
-                objective=str(objective),
-                learning_rate=rate,
-                train_loss=train.mean_loss,
-                train_accuracy=train.accuracy,
-                cv_loss=cv.mean_loss,
-                cv_accuracy=cv.accuracy,
-                accepted=accepted,
-                frames_per_second=train.frames / train_seconds,
-                seconds=time.perf_counter() - started,
-            )
-        )
-        display.end(self.history[-1])
-        if self.schedule.finished or self.schedule.epochs >= stage.epochs:
-            self.stage += 1
-            self.schedule = None
-            self.optimizer.state.clear()
+        cv = passes.validate(stage.objective)
+        metrics = state.end_epoch(stage, cv, time.perf_counter() - started)
+        self._save()
+        if files is not None:
+            files.epoch(state.steps, metrics)
+            self._publish(files)
+        display.end(metrics)
 
-    def _train(self, objective: Objective, epoch: int, rate: float, display: Display) -> _Sums:
-        sums = _Sums()
-        parameters = list(self.task.model.parameters())
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.task.model.train()
-        for outcome in self.task.train(objective, epoch):
-            sums.add(outcome, f"epoch {epoch}")
-            self.optimizer.zero_grad()
-            (outcome.loss / self.task.batch_frames).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, self.plan.sgd.clip_norm, foreach=False)
-            self.optimizer.step()
-            display.update(sums.frames, sums.mean_loss, sums.accuracy)
-        return sums
+    def _save(self) -> None:
+        if not self._state.steps:
+            return
+        carried = {name: self.task.ranks.gather(part) for name, part in self.task.carried().items()}
+        if self.task.ranks.is_first:
+            self._state.save(self.directory, self.plan.identity, carried)
 
-    def _validate(self, objective: Objective) -> _Sums:
-        sums = _Sums()
-        self.task.model.eval()
-        for outcome in self.task.validate(objective):
-            sums.add(outcome, "cross-validation")
-        return sums
-
-    def _state(self) -> TrainingState:
-        tensors = {f"model.{name}": tensor for name, tensor in self.task.model.state_dict().items()}
-        for name, parameter in self.task.model.named_parameters():
-            if parameter in self.optimizer.state:
-                tensors[f"momentum.{name}"] = self.optimizer.state[parameter]["momentum_buffer"]
-        tensors["random"] = torch.get_rng_state()
-        progress = {
-            "identity": self.plan.identity,
-            "stage": self.stage,
-            "schedule": self.schedule and self.schedule.to_json(),
-            "history": [asdict(metrics) for metrics in self.history],
-        }
-        return TrainingState(tensors, progress)
-
-    def _restore(self, state: TrainingState) -> None:
-        progress, tensors = state.progress, state.tensors
-        differing = [
-            key for key in self.plan.identity if progress["identity"].get(key) != self.plan.identity[key]
-        ]
-        if differing:
-            raise ConflictError(
-                f"{self.directory} holds a run with another {', '.join(differing)}: "
-                "choose another directory, or remove that one."
-            )
-        model = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
-        self.task.model.load_state_dict(model)
-        for name, parameter in self.task.model.named_parameters():
-            if f"momentum.{name}" in tensors:
-                self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
-        torch.set_rng_state(tensors["random"])
-        self.stage = progress["stage"]
-        self.schedule = Newbob.from_json(progress["schedule"]) if progress["schedule"] else None
-        self.history = [EpochMetrics(**metrics) for metrics in progress["history"]]
-
-    def _publish(self) -> None:
+    def _publish(self, files: MetricsFiles) -> None:
         """The model and the metrics, for whoever wants to look or use them."""
-        lines = [json.dumps(asdict(metrics), ensure_ascii=False) + "\n" for metrics in self.history]
-        write_whole(self.directory / METRICS, "".join(lines).encode())
+        files.epochs(self.history)
         training = {**self.plan.identity, "finished": self.finished, "best_epoch": asdict(self.best)}
-        save_model(self.directory, self.task.model, self.plan.features, training)
+        with self._state.best_weights() as model:
+            save_model(self.directory, model, self.plan.features, training)
+
+
+def _nothing(metrics: StepMetrics) -> None: ...

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from trainer.checkpoint import is_checkpoint, load_model
-from trainer.config import Stage, TeacherConfig
+from trainer.config import TeacherConfig
 from trainer.evaluation import validate
 from trainer.examples import Example, Examples
-from trainer.lda import LDA
-from trainer.loop import Display, Plan, Run
-from trainer.models import DNN, AcousticModel, DNNConfig
-from trainer.models.dnn import splice
-from trainer.objectives import Kind, Objective, Outcome, judge
-
-LDA_FRAMES = 200_000
-"""LDA is estimated on about so many frames of the training data."""
+from trainer.loading.frame_blocks import FrameBlocks
+from trainer.loop import Plan, Run
+from trainer.metrics import Waiting
+from trainer.models import AcousticModel
+from trainer.objectives import Objective, Outcome, judge
+from trainer.preparation import prepare
+from trainer.ranks import Ranks
+from trainer.task import Display
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class CheckpointTeacher:
 
 
 def load_teacher(path: Path) -> CheckpointTeacher | None:
-    """The model in a directory that the trainer wrote, DNN or LSTMP; None if it is another kind of directory.
+    """The model in a directory that the trainer wrote, of any kind; None if it is another kind of directory.
 
     Raises:
         FormatError: it is of a version this release does not know.
@@ -68,99 +68,91 @@ def load_teacher(path: Path) -> CheckpointTeacher | None:
 
 
 class FrameTask:
-    """A DNN on minibatches of shuffled frames; a `trainer.loop.Task`.
+    """A DNN on minibatches of shuffled frames; a `trainer.task.Task`.
 
     Frames are held as features, and spliced batch by batch. A corpus of more than ``block_frames`` is read
     again every epoch, in blocks of shuffled utterances whose frames are shuffled; a smaller one is a single
     block, kept in memory.
     """
 
-    def __init__(self, examples: Examples, config: TeacherConfig) -> None:
+    def __init__(self, examples: Examples, config: TeacherConfig, ranks: Ranks = Ranks()) -> None:
         torch.manual_seed(config.seed)
         self.examples = examples
         self.config = config
+        self.ranks = ranks
+        self.waiting = Waiting()
         self.batch_frames = config.batch_frames
         self.train_frames = examples.num_frames("train")
         examples.num_frames("cv")
-        shape = DNNConfig(
-            examples.input_dim,
-            examples.class_count,
-            context=config.context,
-            transform_dim=min(config.transform_dim, (2 * config.context + 1) * examples.input_dim),
-            layers=config.layers,
-            hidden=config.hidden,
-        )
-        self.model = DNN(shape)
+        self.model = config.model.build(examples.input_dim, examples.class_count).to(ranks.device)
         self._kept: _Block | None = None
 
     def prepare(self) -> None:
-        """Estimate the input transform and the senones' prior from the training data."""
-        lda = LDA(self.model.config.spliced_dim, self.model.class_count)
-        every = max(self.train_frames // LDA_FRAMES, 1)
-        counts = torch.zeros(self.model.class_count, dtype=torch.int64)
-        for number, example in enumerate(self.examples.in_order("train")):
-            counts += torch.bincount(example.labels, minlength=len(counts))
-            if number % every == 0:
-                lda.add(splice(example.features, self.model.config.context), example.labels)
-        transform, offset = lda.solve(self.model.config.transform_dim)
-        self.model.transform.copy_(transform)
-        self.model.offset.copy_(offset)
-        self.model.set_prior(counts)
+        prepare(self.model, self.examples)
 
-    def train(self, objective: Objective, epoch: int) -> Iterator[Outcome]:
-        generator = np.random.default_rng([self.config.seed, epoch])
-        for block in self._blocks(epoch):
+    def train(self, objective: Objective, epoch: int, first: int = 0) -> Iterator[Outcome]:
+        for number, block, begin in self.waiting.over(self._blocks(epoch, first)):
+            generator = np.random.default_rng([self.config.seed, epoch, number])
             order = torch.from_numpy(generator.permutation(len(block.labels)))
-            for rows in torch.split(order, self.batch_frames):
-                spliced, labels = block.batch(rows, self.config.context)
-                logits = self.model.classify(self.model.hidden(spliced))
-                yield judge(objective, logits, labels, None, partial(block.sources, rows))
+            for rows in torch.split(order, self.batch_frames)[begin:]:
+                yield self._outcome(objective, block, rows[self.ranks.rank :: self.ranks.world_size])
 
     def validate(self, objective: Objective) -> Iterator[Outcome]:
-        return validate(self.model, self.examples, "cv", objective)
+        return validate(self.model, self.examples, "cv", objective, self.ranks.rank, self.ranks.world_size)
 
-    def _blocks(self, epoch: int) -> Iterator[_Block]:
-        if self._kept is not None:
-            yield self._kept
-            return
-        whole = self.train_frames <= self.config.block_frames
-        gathered: list[Example] = []
-        frames = 0
-        # One block is shuffled whole anyway: its order must not depend on the epoch in which it was read.
-        order = (
-            self.examples.in_order("train")
-            if whole
-            else self.examples.shuffled("train", seed=self.config.seed, epoch=epoch)
+    def carried(self) -> dict[str, Tensor]:
+        return {}
+
+    def carry_on(self, carried: dict[str, Tensor]) -> None: ...
+
+    def _outcome(self, objective: Objective, block: _Block, rows: Tensor) -> Outcome:
+        spliced, labels = (
+            part.to(self.ranks.device) for part in block.batch(rows, self.model.config.context)
         )
-        for example in order:
-            if gathered and frames + len(example) > self.config.block_frames:
-                yield _Block.of(gathered)
-                gathered, frames = [], 0
-            gathered.append(example)
-            frames += len(example)
-        block = _Block.of(gathered)
-        if whole:
-            self._kept = block
-        yield block
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.amp):
+            logits = self.model.classify(self.model.hidden(spliced))
+        return judge(objective, logits.float(), labels, None, partial(block.sources, rows))
+
+    def _blocks(self, epoch: int, first: int) -> Iterator[tuple[int, _Block, int]]:
+        """Each block that is not over before batch ``first``: its number, and where in it to begin."""
+        if self.train_frames <= self.config.block_frames:
+            if self._kept is None:
+                self._kept = _Block.of(list(self.examples.in_order("train")))
+            yield 0, self._kept, first
+            return
+        blocks = FrameBlocks(
+            self.examples, "train", block_frames=self.config.block_frames, seed=self.config.seed, epoch=epoch
+        )
+        batches = [-(-frames // self.batch_frames) for frames in blocks.frames]
+        before = 0
+        while before < len(batches) and first >= batches[before]:
+            first -= batches[before]
+            before += 1
+        for number, gathered in enumerate(blocks.read(before), before):
+            yield number, _Block.of(gathered), first
+            first = 0
 
 
-def train_teacher(examples: Examples, config: TeacherConfig, directory: Path, display: Display) -> Run:
+def train_teacher(
+    examples: Examples,
+    config: TeacherConfig,
+    directory: Path,
+    display: Display,
+    ranks: Ranks = Ranks(),
+) -> Run:
     """Train a DNN on a corpus, or go on with a run that was interrupted.
+
+    Args:
+        ranks: that train it together, and the device; every one of them is to call this.
 
     Raises:
         InvalidInputError: there is nothing to train on.
         ConflictError: the directory holds a run of another configuration.
         SoftstoreError: the loss became infinite or no number.
+        Stopped: SIGTERM or SIGINT came; the state is saved.
     """
-    task = FrameTask(examples, config)
-    plan = Plan(
-        [Stage(Objective(Kind.HARD), config.epochs, config.sgd.learning_rate)],
-        config.sgd,
-        config.newbob,
-        {"kind": "dnn", **config.to_json(), **examples.identity()},
-        examples.attributes.features,
-    )
-    run = Run(task, plan, directory)
+    plan = Plan.of(config, examples)
+    run = Run(FrameTask(examples, config, ranks), plan, directory)
     run.fit(display)
     return run
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,29 @@ LOWEST_TAIL = -60000.0
 
 _BLOCK_FRAMES = 128
 """Frames encoded at a time: few enough that everything stays in the processor's cache."""
+
+
+class Head(NamedTuple):
+    """The k classes that were kept of each frame, and all others as one.
+
+    Attributes:
+        classes: (frames, k), int64.
+        log_posteriors: log p_T of each, (frames, k), float32.
+        log_tail: the logarithm of what the others have together, (frames, 1), float32.
+    """
+
+    classes: Tensor
+    log_posteriors: Tensor
+    log_tail: Tensor
+
+    def renormalised(self) -> Head:
+        """As if the others had nothing."""
+        log_p = self.log_posteriors
+        return Head(
+            self.classes,
+            log_p - log_p.logsumexp(dim=-1, keepdim=True),
+            torch.full_like(self.log_tail, -math.inf),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +125,25 @@ class TopK(FrameCodec):
         return torch.stack(partitions[::-1], dim=-1)
 
     def decode(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
+        classes, top, tail = self._partition(encoded, class_count, temperature)
+        each = tail - math.log(class_count - self.k)
+        dense = each.expand(-1, class_count).scatter(-1, classes, top)
+        return torch.log_softmax(dense, dim=-1)
+
+    def head(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Head:
+        """What is known of each frame at a temperature, without spreading the tail over its classes."""
+        classes, top, tail = self._partition(encoded, class_count, temperature)
+        log_p = torch.log_softmax(torch.cat([top, tail], dim=-1), dim=-1)
+        return Head(classes, log_p[:, :-1], log_p[:, -1:])
+
+    def _partition(
+        self, encoded: Mapping[str, Tensor], class_count: int, temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The k classes and β log p of each, (frames, k), and R(β), (frames, 1)."""
         beta = 1.0 / check_temperature(temperature)
         classes = _joined(encoded["classes"])
         top = _joined(encoded["log_posteriors"]).cumsum(dim=-1) * (-beta / STEPS_PER_NAT)
-        tail_classes = class_count - self.k
-        tail = self._tail(encoded["tail"].float(), beta, tail_classes)
-        each = tail - math.log(tail_classes)
-        dense = each.expand(-1, class_count).scatter(-1, classes, top)
-        return torch.log_softmax(dense, dim=-1)
+        return classes, top, self._tail(encoded["tail"].float(), beta, class_count - self.k)
 
     def _tail(self, partitions: Tensor, beta: float, tail_classes: int) -> Tensor:
         """R(β), shape (frames, 1), on the straight line through the two stored values around β."""

@@ -19,23 +19,23 @@ from tests.samples import LinearTeacher
 from tests.service_process import Service, service
 from tests.trainer_data import CHUNK_FRAMES, CLASSES, DIMENSIONS, SHARD_FRAMES, make_learnable_corpus
 from trainer.checkpoint import WEIGHTS
-from trainer.config import SGDConfig, StudentConfig, Targets
+from trainer.config import StudentConfig, Targets
 from trainer.examples import open_examples
-from trainer.loop import EpochMetrics
+from trainer.metrics import EpochMetrics, Sums
+from trainer.model_shapes import LSTMShape
 from trainer.objectives import Objective
+from trainer.optimizers import SGDConfig
 from trainer.schedule import NewbobConfig
 from trainer.student import train_student
 
 STUDENT = StudentConfig(
-    cells=24,
-    projection=16,
-    delay=1,
+    model=LSTMShape(cells=24, projection=16, delay=1),
     streams=3,
     epochs=4,
     targets=Targets.SOFT,
     temperature=2.0,
-    sgd=SGDConfig(0.1),
-    newbob=NewbobConfig(stop=-1e9),
+    optimizer=SGDConfig(0.1),
+    schedule=NewbobConfig(stop=-1e9),
 )
 AWAY = 1.0
 """Seconds that the service is gone for."""
@@ -59,7 +59,7 @@ class Restarting:
         time.sleep(AWAY)
         served.start()
 
-    def update(self, frames: int, loss: float, accuracy: float) -> None: ...
+    def update(self, sums: Sums) -> None: ...
 
     def end(self, metrics: EpochMetrics) -> None: ...
 

@@ -27,8 +27,8 @@ from tests.document_reader import DocumentReader
 from tests.samples import CLASSES, LENGTHS, LinearTeacher, make_corpus, make_store
 from trainer.evaluation import blocks
 from trainer.examples import Example, open_examples
+from trainer.loading import StreamBatches
 from trainer.models import DNN, DNNConfig
-from trainer.streams import pack
 
 BOUNDED = Parameters(step=16.0, refined=1, max_kl=0.01)
 
@@ -175,12 +175,13 @@ def test_a_student_is_taught_what_the_store_says(bounded: Store) -> None:
     examples = open_examples(bounded.url)
     taught = list(examples.in_order("train", targets=True))
     assert any(OVERFLOW_FRAMES in example.encoded for example in taught)
-    ids = {id(example): example.utterance_id for example in taught}
-    assert len(ids) == len(taught)
     delay, streams, chunk = 3, 3, 16
     found: dict[str, list[torch.Tensor]] = {}
     seen = dict.fromkeys(range(streams), "")
-    for batch in pack(iter(taught), streams, chunk, delay):
+    batches = StreamBatches(
+        examples, "train", streams=streams, chunk_frames=chunk, delay=delay, seed=0, targets=True
+    )
+    for batch in batches:
         soften = examples.softener(batch.encoded)
         assert soften is not None
         dense = soften(2.0).view(chunk, streams, CLASSES)

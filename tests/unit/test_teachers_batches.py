@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softstore.teacher import Batched, Movable
-from trainer.models import DNN, LSTMP, DNNConfig, LSTMPConfig
+from trainer.models import DNN, BLSTMConfig, DNNConfig, LSTMConfig, LSTMPConfig
 from trainer.teacher import CheckpointTeacher
 
 DIMENSIONS, CLASSES = 6, 13
@@ -24,10 +24,21 @@ def dnn() -> CheckpointTeacher:
     return CheckpointTeacher(model.eval(), "dnn", {})
 
 
-def lstmp() -> CheckpointTeacher:
+def recurrent(config: LSTMPConfig | LSTMConfig | BLSTMConfig) -> CheckpointTeacher:
     torch.manual_seed(0)
-    model = LSTMP(LSTMPConfig(DIMENSIONS, CLASSES, layers=2, cells=16, projection=8))
-    return CheckpointTeacher(model.eval(), "lstmp", {})
+    return CheckpointTeacher(config.build().eval(), config.kind, {})
+
+
+def lstmp() -> CheckpointTeacher:
+    return recurrent(LSTMPConfig(DIMENSIONS, CLASSES, layers=2, cells=16, projection=8))
+
+
+def lstm() -> CheckpointTeacher:
+    return recurrent(LSTMConfig(DIMENSIONS, CLASSES, layers=2, cells=16, projection=8))
+
+
+def blstm() -> CheckpointTeacher:
+    return recurrent(BLSTMConfig(DIMENSIONS, CLASSES, layers=2, cells=16))
 
 
 def utterances(seed: int = 1) -> list[Tensor]:
@@ -35,7 +46,7 @@ def utterances(seed: int = 1) -> list[Tensor]:
     return [torch.randn(length, DIMENSIONS, generator=generator) for length in LENGTHS]
 
 
-@pytest.fixture(params=[dnn, lstmp])
+@pytest.fixture(params=[dnn, lstmp, lstm, blstm])
 def teacher(request: pytest.FixtureRequest) -> CheckpointTeacher:
     made: CheckpointTeacher = request.param()
     return made

@@ -9,17 +9,10 @@ import pytest
 import torch
 
 from softstore.errors import CorruptDataError, FormatError, NotFoundError
-from trainer.checkpoint import (
-    DESCRIPTION,
-    WEIGHTS,
-    TrainingState,
-    load_model,
-    load_state,
-    save_model,
-    save_state,
-)
-from trainer.models import DNN, LSTMP, DNNConfig, LSTMPConfig
+from trainer.checkpoint import DESCRIPTION, WEIGHTS, load_model, save_model
+from trainer.models import DNN, LSTMP, AcousticModel, BLSTMConfig, DNNConfig, LSTMConfig, LSTMPConfig
 from trainer.teacher import load_teacher
+from trainer.training_state import TrainingState, load_state, save_state
 
 
 def make_dnn(seed: int = 0) -> DNN:
@@ -35,8 +28,17 @@ def make_lstmp() -> LSTMP:
     return LSTMPConfig(4, 9, layers=1, cells=5, projection=3).build()
 
 
-@pytest.mark.parametrize("model", [make_dnn(), make_lstmp()], ids=["dnn", "lstmp"])
-def test_a_model_comes_back_as_it_was(tmp_path: Path, model: DNN | LSTMP) -> None:
+@pytest.mark.parametrize(
+    "model",
+    [
+        make_dnn(),
+        make_lstmp(),
+        LSTMConfig(4, 9, layers=1, cells=5, projection=3).build(),
+        BLSTMConfig(4, 9, layers=1, cells=5).build(),
+    ],
+    ids=["dnn", "lstmp", "lstm", "blstm"],
+)
+def test_a_model_comes_back_as_it_was(tmp_path: Path, model: AcousticModel) -> None:
     model.set_prior(torch.arange(9))
     fingerprint = save_model(tmp_path, model, {"kind": "fbank"}, {"epochs": 3})
     found = load_model(tmp_path)
@@ -46,6 +48,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, model: DNN | LSTMP) -> Non
     )
     torch.testing.assert_close(found.model.log_prior.exp().sum(), torch.tensor(1.0))
     assert found.fingerprint == fingerprint
+    assert found.model.config == model.config
     assert found.description["features"] == {"kind": "fbank"}
     assert found.description["training"] == {"epochs": 3}
 

@@ -59,3 +59,15 @@ def test_hidden_layers_see_whole_utterances_only() -> None:
     model.transform.copy_(torch.eye(6))
     utterances = [torch.randn(5, 2), torch.randn(3, 2)]
     torch.testing.assert_close(model.embed(utterances), torch.cat([model.embed([u]) for u in utterances]))
+
+
+def test_hidden_layers_are_sigmoids_if_asked_for() -> None:
+    model = DNNConfig(2, 3, context=1, transform_dim=6, layers=2, hidden=4, activation="sigmoid").build()
+    model.transform.copy_(torch.eye(6))
+    x = torch.randn(5, 2)
+    hidden = splice(x, 1)
+    for layer in model.layers:
+        hidden = torch.sigmoid(layer(hidden))
+    torch.testing.assert_close(model.embed([x]), hidden)
+    with pytest.raises(InvalidInputError, match="activation must be relu or sigmoid, not tanh"):
+        DNNConfig(2, 3, activation="tanh")

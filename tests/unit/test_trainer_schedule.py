@@ -1,10 +1,12 @@
-"""Kaldi's halving schedule."""
+"""Kaldi's halving schedule, and the warm-up with a cosine."""
 
 from __future__ import annotations
 
 import json
 
-from trainer.schedule import Newbob, NewbobConfig
+import pytest
+
+from trainer.schedule import CosineConfig, Newbob, NewbobConfig, schedule_from_json
 
 
 def run(losses: list[float], config: NewbobConfig | None = None) -> tuple[list[bool], list[float], Newbob]:
@@ -45,4 +47,18 @@ def test_halving_starts_at_last_after_the_epochs_to_keep() -> None:
 
 def test_it_survives_json() -> None:
     _, _, schedule = run([8.0, 9.0])
-    assert Newbob.from_json(json.loads(json.dumps(schedule.to_json()))) == schedule
+    assert schedule_from_json(json.loads(json.dumps(schedule.to_json()))) == schedule
+
+
+def test_a_cosine_rises_by_steps_and_falls_to_its_end() -> None:
+    schedule = CosineConfig(warmup_steps=4, final=0.1).begin(learning_rate=2.0, epochs=2, loss=10.0)
+    warming = [schedule.next_rate(0.0) for _ in range(4)]
+    assert warming == pytest.approx([0.5, 1.0, 1.5, 2.0])
+    assert schedule.next_rate(0.5) == pytest.approx(2 * (0.1 + 0.9 * (1 + 0.5**0.5) / 2))
+    assert schedule.judge(9.0)
+    assert schedule.next_rate(0.0) == pytest.approx(2 * (0.1 + 0.9 / 2))
+    assert not schedule.finished
+    assert not schedule.judge(9.5), "no better than the best"
+    assert schedule.finished
+    assert schedule.next_rate(0.0) == pytest.approx(0.2)
+    assert schedule_from_json(json.loads(json.dumps(schedule.to_json()))) == schedule

@@ -8,82 +8,121 @@ from collections.abc import Sequence
 import pytest
 import torch
 
+from softstore.codecs.unpacked import OVERFLOW_FRAMES
 from trainer.examples import Example
-from trainer.streams import Batch, pack
+from trainer.streams import Batch, Part, pack
 
-STREAMS, CHUNK, DELAY = 3, 20, 5
-
-
-def make_examples(lengths: Sequence[int]) -> list[Example]:
-    """Utterance u's frame t has features (u, t), label 1000 u + t, and encoded rows that say the same."""
-    examples = []
-    for number, frames in enumerate(lengths):
-        t = torch.arange(frames)
-        labels = 1000 * number + t
-        features = torch.stack([torch.full_like(t, number), t], dim=1).float()
-        encoded = {"rows": torch.stack([labels, -labels], dim=1).to(torch.int16)}
-        examples.append(Example(f"u{number}", features, labels, encoded))
-    return examples
+STREAMS, CHUNK = 3, 20
+NOTHING = Example(
+    "", torch.empty(0, 2), torch.empty(0, dtype=torch.int64), {"rows": torch.empty(0, 2, dtype=torch.int16)}
+)
 
 
-def packed(lengths: Sequence[int], delay: int = DELAY) -> list[Batch]:
-    return list(pack(make_examples(lengths), STREAMS, CHUNK, delay))
+def make_example(number: int, frames: int) -> Example:
+    """Utterance u's frame t has features (u, t), label 1000 u + t, and encoded rows that say the same.
+
+    Every third frame is escalated.
+    """
+    t = torch.arange(frames)
+    labels = 1000 * number + t
+    features = torch.stack([torch.full_like(t, number), t], dim=1).float()
+    encoded = {"rows": torch.stack([labels, -labels], dim=1).to(torch.int16)}
+    escalated = t[::3]
+    encoded |= {
+        OVERFLOW_FRAMES: escalated,
+        "overflow_classes": labels[::3, None],
+        "overflow_values": labels[::3, None].float(),
+    }
+    return Example(f"u{number}", features, labels, encoded)
 
 
-LENGTHS = [1, 14, 15, 16, 20, 35, 36, 61, 5, 100, 2]
+def packed(placed: Sequence[tuple[int, int, int, int]], delay: int, batches: int = 6) -> list[Batch]:
+    """Of (utterance, frames, stream, begin)."""
+    parts = [Part(make_example(number, frames), stream, begin) for number, frames, stream, begin in placed]
+    return pack(parts, NOTHING, batches, CHUNK, STREAMS, delay)
 
 
-@pytest.mark.parametrize("delay", [0, 5, 25])
+PLACED = [
+    (1, 14, 0, 0),
+    (2, 1, 0, 1),
+    (3, 61, 0, 2),
+    (4, 15, 1, 0),
+    (5, 16, 1, 1),
+    (6, 36, 1, 3),
+    (7, 93, 2, 0),
+]
+
+
+@pytest.mark.parametrize("delay", [0, 5])
 def test_every_frame_is_a_target_once(delay: int) -> None:
-    seen = Counter(label for batch in packed(LENGTHS, delay) for label in batch.labels[batch.mask].tolist())
-    assert seen == Counter(1000 * u + t for u, frames in enumerate(LENGTHS) for t in range(frames))
+    seen = Counter(label for batch in packed(PLACED, delay) for label in batch.labels[batch.mask].tolist())
+    assert seen == Counter(1000 * u + t for u, frames, _, _ in PLACED for t in range(frames))
 
 
-@pytest.mark.parametrize("delay", [0, 5, 25])
+@pytest.mark.parametrize("delay", [0, 5])
 def test_targets_come_delayed_and_the_last_frame_is_repeated(delay: int) -> None:
-    for batch in packed(LENGTHS, delay):
+    lengths = {number: frames for number, frames, _, _ in PLACED}
+    for batch in packed(PLACED, delay):
         for step, stream in batch.mask.nonzero().tolist():
             utterance, frame = divmod(int(batch.labels[step, stream]), 1000)
-            heard = min(frame + delay, LENGTHS[utterance] - 1)
+            heard = min(frame + delay, lengths[utterance] - 1)
             assert batch.features[step, stream].tolist() == [utterance, heard]
 
 
 def test_encoded_rows_lie_where_their_labels_lie() -> None:
-    for batch in packed(LENGTHS):
+    for batch in packed(PLACED, 5):
         labels, mask = batch.labels.flatten(), batch.mask.flatten()
         rows = batch.encoded["rows"]
         assert rows.dtype == torch.int16
         torch.testing.assert_close(rows[mask].long(), torch.stack([labels[mask], -labels[mask]], dim=1))
+        escalated = (mask & (labels % 1000 % 3 == 0)).nonzero()[:, 0]
+        assert sorted(batch.encoded[OVERFLOW_FRAMES].tolist()) == escalated.tolist()
+        torch.testing.assert_close(
+            batch.encoded["overflow_classes"][:, 0], labels[batch.encoded[OVERFLOW_FRAMES]]
+        )
 
 
-def test_a_stream_is_reset_where_an_utterance_begins_and_only_there() -> None:
-    reading: dict[int, tuple[int, int]] = {}
-    resets = 0
-    for batch in packed(LENGTHS):
-        for stream in range(STREAMS):
-            heard = batch.mask[:, stream] | (batch.features[:, stream] != 0).any(dim=1)
-            if not heard.any():
-                continue
-            utterance, first = (int(value) for value in batch.features[0, stream])
-            if batch.reset[stream]:
-                resets += 1
-                assert first == 0
-            else:
-                before, reached = reading[stream]
-                assert utterance == before
-                assert first == min(reached + CHUNK, LENGTHS[utterance] - 1)
-            reading[stream] = utterance, first if batch.reset[stream] else reading[stream][1] + CHUNK
-    assert resets == len(LENGTHS)
+@pytest.mark.parametrize("later", [1, 2, 3])
+def test_batches_are_the_same_wherever_packing_begins(later: int) -> None:
+    moved = [(number, frames, stream, begin - later) for number, frames, stream, begin in PLACED]
+    moved = [part for part in moved if part[3] * CHUNK + part[1] + 5 > 0]
+    for whole, part in zip(packed(PLACED, 5)[later:], packed(moved, 5, 6 - later), strict=True):
+        torch.testing.assert_close(whole.features, part.features)
+        torch.testing.assert_close(whole.labels, part.labels)
+        assert torch.equal(whole.mask, part.mask)
+        assert torch.equal(whole.reset, part.reset)
+        assert whole.utterance_ids == part.utterance_ids
+        assert whole.encoded.keys() == part.encoded.keys()
+        for name, rows in whole.encoded.items():
+            torch.testing.assert_close(rows, part.encoded[name])
+
+
+def test_a_stream_is_reset_where_an_utterance_begins_or_there_is_none() -> None:
+    reset = torch.stack([batch.reset for batch in packed(PLACED, 5)])
+    expected = [[1, 1, 1, 0, 0, 0], [1, 1, 0, 1, 0, 0], [1, 0, 0, 0, 0, 1]]
+    assert reset.T.int().tolist() == expected
 
 
 def test_padding_is_silent_and_unasked() -> None:
-    *_, last = packed([1, 1])
-    assert last.features.shape == (CHUNK, STREAMS, 2)
-    assert last.mask[:, 2].sum() == 0
-    assert last.mask[:, 0].nonzero().flatten().tolist() == [DELAY]
-    assert last.features[DELAY + 1 :].abs().sum() == 0
-    assert last.utterance_ids == ["u0", "u1"]
+    (batch,) = packed([(0, 1, 0, 0), (1, 1, 1, 0)], 5, batches=1)
+    assert batch.features.shape == (CHUNK, STREAMS, 2)
+    assert batch.mask[:, 2].sum() == 0
+    assert batch.mask[:, 0].nonzero().flatten().tolist() == [5]
+    assert batch.features[6:].abs().sum() == 0
+    assert batch.utterance_ids == ["u0", "u1"]
 
 
-def test_no_examples_no_batches() -> None:
-    assert packed([]) == []
+def test_batches_without_an_utterance_are_silence() -> None:
+    for batch in packed([], 5, batches=2):
+        assert not batch.mask.any()
+        assert batch.reset.all()
+        assert batch.encoded["rows"].shape == (CHUNK * STREAMS, 2)
+        assert batch.utterance_ids == []
+
+
+def test_batches_go_to_a_device_whole() -> None:
+    (batch,) = packed(PLACED[:1], 5, batches=1)
+    moved = batch.to("meta", non_blocking=True)
+    tensors = [moved.features, moved.labels, moved.mask, moved.reset, *moved.encoded.values()]
+    assert all(tensor.device.type == "meta" for tensor in tensors)
+    assert moved.utterance_ids == batch.utterance_ids

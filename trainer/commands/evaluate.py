@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from trainer.checkpoint import load_model, write_whole
 from trainer.evaluation import KL_TEMPERATURES, Evaluation, Scores
 from trainer.evaluation import evaluate as evaluate_split
+from trainer.evaluation.figure import check_drawable, draw, hardest
 from trainer.examples import open_examples
+
+MOST_LINES = 20
+"""Values of a column that are listed; of more, those with the lowest accuracy."""
 
 
 def evaluate(
@@ -25,22 +30,36 @@ def evaluate(
     split: Annotated[
         list[str] | None, typer.Option(help="May be given several times. [default: train and cv]")
     ] = None,
-    by_condition: Annotated[bool, typer.Option(help="A line for each noise condition too.")] = False,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Also for each value of this manifest column; may be given several times. "
+            "[default: condition and speaker, where there are any]",
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw them: a .png, .svg or .pdf file.")] = None,
     token: Annotated[
         str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
     ] = None,
 ) -> None:
     """Score a model on whole utterances, its output delay taken into account.
 
-    Frame accuracy and cross entropy are against the labels; from a store also KL(teacher ‖ model) in nats,
-    both softened at T = 1 and 2. The file has the
-    figures of every noise condition too, where the corpus has them.
+    Frame accuracy (FA) and cross entropy (CE) are against the labels. ECE is the expected calibration error,
+    in 15 bins: how far the model's confidence is from its accuracy. From a store also KL(teacher ‖ model) in
+    nats, both softened at T = 1, 2, 4 and 8.
+
+    Of a column with more than 20 values the terminal shows those with the lowest accuracy; `--json` has them
+    all, and the reliability of each bin. `--plot` draws reliability, KL by T, and accuracy by the first
+    column.
 
         softstore evaluate --model runs/demo/students/soft --store runs/demo/store
         softstore evaluate --model runs/demo/teacher --store runs/demo/corpus --split test --json test.json
+        softstore evaluate --model student --store s3://bucket/store --by speaker --by snr_db --plot cv.svg
     """
     console = Console()
+    suffix = check_drawable(plot) if plot is not None else ""
     checkpoint = load_model(model)
     examples = open_examples(store, token)
     results: dict[str, Evaluation] = {}
@@ -49,29 +68,47 @@ def evaluate(
     ) as bar:
         for name in split or ("train", "cv"):
             task = bar.add_task(name, total=examples.num_frames(name))
-            results[name] = evaluate_split(checkpoint.model, examples, name, partial(bar.advance, task))
-    console.print(_table(results, examples.codec is not None, by_condition))
+            results[name] = evaluate_split(
+                checkpoint.model, examples, name, by or None, partial(bar.advance, task)
+            )
+    for table in _tables(results, examples.codec is not None):
+        console.print(table)
     if json is not None:
         value = {
             "fingerprint": checkpoint.fingerprint,
             "splits": {n: r.to_json() for n, r in results.items()},
         }
         write_whole(json, (json_format.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    if plot is not None:
+        write_whole(plot, draw(results, suffix))
 
 
-def _table(results: Mapping[str, Evaluation], has_targets: bool, by_condition: bool) -> Table:
-    table = Table("split", *(["condition"] if by_condition else []))
-    columns = ["utterances", "frames", "FA %", "cross entropy"]
-    columns += [f"KL at T = {temperature:g}" for temperature in KL_TEMPERATURES if has_targets]
+def _tables(results: Mapping[str, Evaluation], has_targets: bool) -> Iterator[Table]:
+    total = _table(has_targets)
+    for split, result in results.items():
+        total.add_row(split, *_cells(result.total))
+    yield total
+    for column in dict.fromkeys(column for result in results.values() for column in result.by):
+        table = _table(has_targets, escape(column))
+        left_out = 0
+        for split, result in results.items():
+            groups = result.by.get(column, {})
+            shown = hardest(groups, MOST_LINES)
+            left_out += len(groups) - len(shown)
+            for number, (value, scores) in enumerate(shown.items()):
+                table.add_row("" if number else split, escape(value), *_cells(scores))
+            table.add_section()
+        if left_out:
+            table.caption = f"{left_out:,} with a higher accuracy are left out; --json has them."
+        yield table
+
+
+def _table(has_targets: bool, *names: str) -> Table:
+    table = Table("split", *names)
+    columns = ["utterances", "frames", "FA %", "CE", "ECE %"]
+    columns += [f"KL T={temperature:g}" for temperature in KL_TEMPERATURES if has_targets]
     for column in columns:
         table.add_column(column, justify="right")
-    for split, result in results.items():
-        if not by_condition:
-            table.add_row(split, *_cells(result.total))
-            continue
-        table.add_row(split, "all", *_cells(result.total), style="bold")
-        for condition, scores in result.conditions.items():
-            table.add_row("", condition, *_cells(scores))
     return table
 
 
@@ -81,5 +118,6 @@ def _cells(scores: Scores) -> list[str]:
         f"{scores.frames:,}",
         f"{scores.frame_accuracy:.1f}",
         f"{scores.cross_entropy:.3f}",
+        f"{scores.calibration_error:.1f}",
         *(f"{value:.3f}" for value in scores.kl.values()),
     ]

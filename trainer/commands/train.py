@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from trainer.commands.training import overridden, report, showing
-from trainer.config import STUDENTS, Preset, Targets
+from trainer.commands.training import configured, report, resumed, running
+from trainer.config import STUDENTS, Preset, StudentConfig, Targets
 from trainer.examples import open_examples
 from trainer.student import train_student
 
 
 def train(
-    store: Annotated[str, typer.Option(help="The store: a path, s3:// or http(s):// URL.")],
     out: Annotated[Path, typer.Option(help="The directory the student is written to.")],
-    targets: Annotated[Targets, typer.Option(help="What it is taught by; see below.")] = Targets.SOFT,
-    temperature: Annotated[float, typer.Option(help="T of the soft targets.")] = 2.0,
-    alpha: Annotated[float, typer.Option(help="reg: the weight of the hard labels.")] = 0.5,
+    store: Annotated[
+        str | None, typer.Option(help="The store: a path, s3:// or http(s):// URL; needed, if not in a file.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, as it was configured.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option(help="TOML; the options below change it.")] = None,
+    preset: Annotated[Preset, typer.Option(help="What holds where nothing else is said.")] = Preset.PAPER,
+    targets: Annotated[
+        Targets | None, typer.Option(help="What it is taught by; see below. Presets: soft.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="T of the soft targets. Presets: 2.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="reg: the weight of the hard labels. Presets: 0.5.")
+    ] = None,
     student_temperature: Annotated[
-        float, typer.Option(help="Temperature of the student against soft targets; 1 in the paper.")
-    ] = 1.0,
-    preset: Annotated[Preset, typer.Option(help="What the options below are when not given.")] = Preset.PAPER,
-    layers: Annotated[int | None, typer.Option(min=1, help="LSTM layers.")] = None,
-    cells: Annotated[int | None, typer.Option(min=1, help="Memory cells of a layer.")] = None,
+        float | None, typer.Option(help="Temperature of the student against soft targets. Presets: 1.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="lstmp, lstm, dnn or blstm; see below. Presets: lstmp.")
+    ] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Hidden layers.")] = None,
+    cells: Annotated[int | None, typer.Option(min=1, help="Memory cells of an LSTM layer.")] = None,
     projection: Annotated[int | None, typer.Option(min=1, help="Width of the recurrent projection.")] = None,
     streams: Annotated[int | None, typer.Option(min=1, help="Utterances trained side by side.")] = None,
     epochs: Annotated[
@@ -34,57 +47,80 @@ def train(
     pretrain_epochs: Annotated[
         int | None, typer.Option(min=1, help="pretrain: at most so many with soft targets before.")
     ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd or adamw. Presets: sgd.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The first one; see below.")] = None,
     keep_epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs after which the rate is halved in any case.")
     ] = None,
+    amp: Annotated[bool | None, typer.Option("--amp", help="Layers compute in bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed trains the same student.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float | None, typer.Option(min=0, help="So often the state is saved within an epoch. Presets: 300.")
+    ] = None,
+    tensorboard: Annotated[
+        bool | None, typer.Option("--tensorboard", help="Also write TensorBoard event files.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="A directory to keep what was read of a remote store.")
+    ] = None,
     token: Annotated[
         str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
     ] = None,
 ) -> None:
-    """Train an LSTM student from a store: features, labels and soft targets are streamed from its one URL.
+    """Train a student from a store: features, labels and soft targets are streamed from its one URL.
 
-    The student is an LSTM with peepholes and a recurrent projection whose output is delayed by 5 frames. It
-    learns from
+    It learns from
 
     - **hard**: the senone labels;
     - **soft**: the teacher's posteriors at temperature T;
     - **reg**: both at once, alpha · hard + T² · soft;
     - **pretrain**: soft first, then hard with a fresh learning-rate schedule.
 
-    Several utterances are trained side by side, 20 frames at a time, with momentum 0.9. The learning rate
-    is for the mean over these frames (Kaldi's, for the sum, times streams times 20). It is halved once the
-    cross-validation loss hardly falls any more, and an epoch that makes it worse is undone.
+    It is an **lstmp**, an LSTM with peepholes and a recurrent projection whose output is delayed by 5 frames,
+    taught on several utterances side by side, 20 frames at a time; or an **lstm**, the same without
+    peepholes, PyTorch's own; or a **dnn** or **blstm**, both taught on whole utterances.
+
+    The learning rate is for the mean over a batch's frames (Kaldi's, for the sum, times streams times 20).
+    **sgd** has momentum 0.9; its rate is halved once the cross-validation loss hardly falls any more, and an
+    epoch that makes it worse is undone. **adamw** is warmed up, and its rate falls along a cosine.
 
     **paper**: 2 × 800 cells, projection 512, 4 streams. **demo**: 2 × 192 cells, projection 96, 32
     streams, for two cores and a minute or two.
 
-    Leaves `model.safetensors`, `model.json`, `metrics.jsonl` (a line for each epoch) and
-    `checkpoint.safetensors`. Run it again after an interruption and it goes on after the last finished
-    epoch.
+    Leaves the best student so far in `model.safetensors` and `model.json`, what was configured in
+    `config.toml`, a line for each epoch in `metrics.jsonl` and for each 100 updates in `steps.jsonl`, and in
+    `checkpoint.safetensors` what it needs to go on. Run it again after an interruption, or with `--resume`,
+    and it goes on to the same student. SIGTERM and Ctrl-C save first.
 
         softstore train --store runs/demo/store --out runs/demo/students/soft --targets soft --preset demo
         softstore train --store https://host/v1/stores/demo/objects --out student --targets pretrain
-        --temperature 2
+        softstore train --config student.toml --out student --learning-rate 0.004
+        softstore train --resume --out student
+        torchrun --nproc-per-node 2 -m softstore train --config student.toml --out student
     """
     console = Console()
-    config = overridden(
-        STUDENTS[preset],
-        learning_rate,
-        keep_epochs,
-        targets=targets,
-        temperature=temperature,
-        alpha=alpha,
-        student_temperature=student_temperature,
-        layers=layers,
-        cells=cells,
-        projection=projection,
-        streams=streams,
-        epochs=epochs,
-        pretrain_epochs=pretrain_epochs,
-        seed=seed,
-    )
-    with showing(console, out) as display:
-        run = train_student(open_examples(store, token), config, out, display)
+    loop = {"checkpoint_seconds": checkpoint_seconds, "tensorboard": tensorboard, "device": device}
+    options: dict[str, Any] = {
+        "targets": targets,
+        "temperature": temperature,
+        "alpha": alpha,
+        "student_temperature": student_temperature,
+        "streams": streams,
+        "epochs": epochs,
+        "pretrain_epochs": pretrain_epochs,
+        "amp": amp,
+        "seed": seed,
+        "model": {"kind": model, "layers": layers, "cells": cells, "projection": projection},
+        "optimizer": {"kind": optimizer, "learning_rate": learning_rate},
+        "schedule": {"keep_epochs": keep_epochs},
+    }
+    if resume:
+        told, source = resumed(StudentConfig(), out, store, config, options, loop)
+    else:
+        told, source = configured(STUDENTS[preset], config, store, {**options, "loop": loop})
+    with running(console, "train", out, told.loop) as (display, ranks):
+        run = train_student(open_examples(source, token, cache=cache), told, out, display, ranks)
     report(console, run, out)

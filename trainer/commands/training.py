@@ -1,50 +1,111 @@
-"""What the training commands share: options over a preset, and the last lines."""
+"""What the training commands share: where a configuration comes from, the run's frame, and the last lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
 
-from trainer.config import StudentConfig, TeacherConfig
+from softstore.errors import InvalidInputError, NotFoundError
+from trainer.config import LoopConfig, StudentConfig, TeacherConfig
+from trainer.config_file import CONFIG, SOURCE, read_toml, with_values
+from trainer.device import choose_device
 from trainer.display import TerminalDisplay
 from trainer.loop import Run
+from trainer.ranks import Ranks, joined
+from trainer.stopping import Stopped
+from trainer.task import Display, Silent
 
 INTERRUPTED = 130
 
 Config = TypeVar("Config", TeacherConfig, StudentConfig)
 
 
-def overridden(
-    config: Config, learning_rate: float | None, keep_epochs: int | None, **options: Any
-) -> Config:
-    """A preset with the options that were given."""
-    given = {name: value for name, value in options.items() if value is not None}
-    if learning_rate is not None:
-        given["sgd"] = replace(config.sgd, learning_rate=learning_rate)
-    if keep_epochs is not None:
-        given["newbob"] = replace(config.newbob, keep_epochs=keep_epochs)
-    return replace(config, **given)
+def configured(
+    base: Config, file: Path | None, source: str | None, options: Mapping[str, Any]
+) -> tuple[Config, str]:
+    """A configuration and what to learn from: ``base``, changed by a file, and that by options.
+
+    Args:
+        options: by key or section, as in a file; None where an option was not given.
+
+    Raises:
+        InvalidInputError: a value that cannot be, or no source.
+        NotFoundError: there is no such file.
+    """
+    config = base
+    if file is not None:
+        values = read_toml(file)
+        named = values.pop(SOURCE, None)
+        if not isinstance(named, str | None):
+            raise InvalidInputError(f"{file}: {SOURCE} = {named!r}: input should be a path or URL.")
+        source = source or named
+        config = with_values(config, values, str(file))
+    config = with_values(config, _given(options), "the options")
+    if source is None:
+        raise InvalidInputError("There is nothing to learn from: name a store or corpus.")
+    return config, source
+
+
+def resumed(
+    base: Config,
+    out: Path,
+    source: str | None,
+    file: Path | None,
+    options: Mapping[str, Any],
+    loop: Mapping[str, Any],
+) -> tuple[Config, str]:
+    """The configuration that a run left in its directory.
+
+    Args:
+        source, loop: what may be another than it was, for it changes no result.
+
+    Raises:
+        InvalidInputError: anything else is given.
+        NotFoundError: there is no run.
+    """
+    if file is not None or _given(options):
+        given = ", ".join(["config"] * (file is not None) + list(_given(options)))
+        raise InvalidInputError(
+            f"With --resume the run in {out} goes on as it was configured: leave out {given}."
+        )
+    if not (out / CONFIG).exists():
+        raise NotFoundError(f"There is no run to go on with in {out}: it has no {CONFIG}.")
+    return configured(base, out / CONFIG, source, {"loop": loop})
 
 
 @contextmanager
-def showing(console: Console, out: Path) -> Iterator[TerminalDisplay]:
-    """A display for a run; an interrupted one ends with a sentence and exit code 130."""
+def running(console: Console, command: str, out: Path, loop: LoopConfig) -> Iterator[tuple[Display, Ranks]]:
+    """The display and the ranks of a run; one that is stopped ends with a sentence, exit code 143 or 130."""
+    going_on = f"`softstore {command} --resume --out {out}` goes on"
+    device = choose_device(loop.device)
+    first = os.environ.get("RANK", "0") == "0"
     try:
-        with TerminalDisplay(console) as display:
-            yield display
+        with joined(device) as ranks:
+            if not first:
+                yield Silent(), ranks
+                return
+            with TerminalDisplay(console) as display:
+                yield display, ranks
+    except Stopped as stopped:
+        if first:
+            console.print(f"{stopped} {going_on}.", highlight=False, soft_wrap=True)
+        raise typer.Exit(stopped.exit_code) from None
     except KeyboardInterrupt:
-        console.print(f"Interrupted. The same command goes on after the last finished epoch in {out}.")
+        if first:
+            console.print(f"Interrupted. {going_on}.", highlight=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
 def report(console: Console, run: Run, out: Path) -> None:
     """How good the model is, and where it lies."""
+    if not run.task.ranks.is_first:
+        return
     if not run.trained:
         console.print(f"Nothing to do: {out} is finished.", highlight=False, soft_wrap=True)
     best = run.best
@@ -54,3 +115,13 @@ def report(console: Console, run: Run, out: Path) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is None, and sections without anything."""
+    given = {
+        name: _given(value) if isinstance(value, Mapping) else value
+        for name, value in options.items()
+        if value is not None
+    }
+    return {name: value for name, value in given.items() if value != {}}

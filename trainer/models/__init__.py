@@ -10,8 +10,31 @@ trained, evaluated and used as teachers alike:
 
 from __future__ import annotations
 
-from trainer.models.base import AcousticModel
+from trainer.models.base import AcousticModel, ModelConfig
+from trainer.models.blstm import BLSTM, BLSTMConfig
 from trainer.models.dnn import DNN, DNNConfig
+from trainer.models.lstm import LSTM, LSTMConfig
 from trainer.models.lstmp import LSTMP, LSTMPConfig
+from trainer.models.recurrent import RecurrentConfig, RecurrentModel, State
 
-__all__ = ["DNN", "LSTMP", "AcousticModel", "DNNConfig", "LSTMPConfig"]
+__all__ = [
+    "BLSTM",
+    "CONFIGS",
+    "DNN",
+    "LSTM",
+    "LSTMP",
+    "AcousticModel",
+    "BLSTMConfig",
+    "DNNConfig",
+    "LSTMConfig",
+    "LSTMPConfig",
+    "ModelConfig",
+    "RecurrentConfig",
+    "RecurrentModel",
+    "State",
+]
+
+CONFIGS: dict[str, type[ModelConfig]] = {
+    config.kind: config for config in (DNNConfig, LSTMPConfig, LSTMConfig, BLSTMConfig)
+}
+"""The kinds of models there are, by name."""

@@ -1,0 +1,30 @@
+"""An objective on a split, between two epochs of training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+
+import torch
+
+from trainer.evaluation.blocks import blocks
+from trainer.examples import Examples
+from trainer.models import AcousticModel
+from trainer.objectives import Objective, Outcome, judge
+
+
+def validate(
+    model: AcousticModel,
+    examples: Examples,
+    split: str,
+    objective: Objective,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Iterator[Outcome]:
+    """An objective on all frames of a split, without gradients; of W ranks each does every W-th utterance."""
+    utterances = examples.in_order(split, targets=objective.uses_targets)
+    for block in blocks(model, islice(utterances, rank, None, world_size)):
+        soften = examples.softener(block.encoded)
+        with torch.inference_mode():
+            yield judge(objective, block.logits, block.labels, soften, partial(list, block.utterance_ids))

@@ -1,0 +1,66 @@
+"""The losses of `trainer.objectives` and their gradients, for frames that fit into a processor's cache.
+
+Each takes the student's logits, (frames, classes), and returns the loss of each frame in nats, (frames,), and
+its gradient with respect to the logits, (frames, classes), in memory of its own. What a function is given of
+the teacher, it may overwrite.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from softstore.codecs.topk import Head
+
+LossAndGradient = tuple[Tensor, Tensor]
+
+
+def hard(logits: Tensor, labels: Tensor) -> LossAndGradient:
+    """``labels``: (frames,), int64."""
+    log_y = torch.log_softmax(logits, dim=-1)
+    loss = -log_y.gather(1, labels[:, None])[:, 0]
+    gradient = log_y.exp_()
+    return loss, gradient.scatter_add_(1, labels[:, None], gradient.new_full((len(labels), 1), -1))
+
+
+def soft(logits: Tensor, log_p: Tensor, student_temperature: float) -> LossAndGradient:
+    """``log_p``: the teacher's log p_T, (frames, classes)."""
+    log_y = torch.log_softmax(_softened(logits, student_temperature), dim=-1)
+    p = log_p.exp_().to(logits.dtype)
+    loss = -torch.linalg.vecdot(p, log_y)
+    return loss, _divided(log_y.exp_().sub_(p), student_temperature)
+
+
+def matched(logits: Tensor, log_p: Tensor) -> LossAndGradient:
+    """``log_p``: the teacher's log p at T = 1, up to a constant a frame, (frames, classes)."""
+    difference = logits - log_p
+    difference.sub_(difference.mean(dim=-1, keepdim=True))
+    return torch.linalg.vecdot(difference, difference) / 2, difference
+
+
+def sparse(logits: Tensor, head: Head, student_temperature: float) -> LossAndGradient:
+    """The soft cross entropy over k + 1 classes: those of ``head``, and all others as one.
+
+    The logit of that one is the logarithm of the sum of its classes' exponentials, so that a tail with very
+    little mass is as exact as any.
+    """
+    z = _softened(logits, student_temperature)
+    tail = z.scatter(1, head.classes, -math.inf)
+    highest = tail.amax(dim=-1, keepdim=True)
+    weights = tail.sub_(highest).exp_()
+    total = weights.sum(dim=-1, keepdim=True)
+    folded = torch.cat([z.gather(1, head.classes), total.log() + highest], dim=-1)
+    log_p = torch.cat([head.log_posteriors, head.log_tail], dim=-1)
+    loss, gradient = soft(folded, log_p, 1)
+    spread = weights.mul_(gradient[:, -1:] / total)
+    return loss, _divided(spread.scatter_(1, head.classes, gradient[:, :-1]), student_temperature)
+
+
+def _softened(logits: Tensor, temperature: float) -> Tensor:
+    return logits if temperature == 1 else logits / temperature
+
+
+def _divided(gradient: Tensor, temperature: float) -> Tensor:
+    return gradient if temperature == 1 else gradient.div_(temperature)

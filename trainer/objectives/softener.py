@@ -1,0 +1,38 @@
+"""What a teacher said of some frames, encoded until it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from softstore.codecs import Codec, TopK
+from softstore.codecs.topk import Head
+from softstore.codecs.unpacked import span
+
+
+@dataclass(frozen=True, slots=True)
+class Softener:
+    """Temperature → the teacher's log p_T of some frames.
+
+    Attributes:
+        unpacked: the frames, see `softstore.codecs.unpacked`.
+    """
+
+    codec: Codec
+    class_count: int
+    unpacked: Mapping[str, Tensor]
+
+    def __call__(self, temperature: float) -> Tensor:
+        """log p_T, (frames, classes), float32, in memory of its own."""
+        return self.codec.decode(self.unpacked, self.class_count, temperature)
+
+    def head(self, temperature: float) -> Head:
+        """The classes that were kept; of a ``topk`` store."""
+        assert isinstance(self.codec, TopK)
+        return self.codec.head(self.unpacked, self.class_count, temperature)
+
+    def span(self, start: int, stop: int) -> Softener:
+        """Frames ``start`` … ``stop`` (exclusive) alone."""
+        return Softener(self.codec, self.class_count, span(self.unpacked, start, stop))

@@ -1,0 +1,102 @@
+"""An LSTM on streams of utterances, by truncated back-propagation through time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from softstore.codecs.unpacked import select
+from trainer.config import StudentConfig
+from trainer.device import moved
+from trainer.evaluation import validate
+from trainer.examples import Examples
+from trainer.loading import StreamBatches
+from trainer.metrics import Waiting
+from trainer.model_shapes import LSTMShape
+from trainer.models import RecurrentModel, State
+from trainer.models.graphed import GraphedSteps
+from trainer.objectives import Objective, Outcome, judge
+from trainer.preparation import prepare
+from trainer.ranks import Ranks
+from trainer.streams import Batch
+
+
+class StreamTask:
+    """A `trainer.task.Task`: each stream reads one utterance after another, the LSTM's state goes along."""
+
+    def __init__(self, examples: Examples, config: StudentConfig, shape: LSTMShape, ranks: Ranks) -> None:
+        torch.manual_seed(config.seed)
+        self.examples = examples
+        self.config = config
+        self.ranks = ranks
+        self.waiting = Waiting()
+        self.batch_frames = config.streams * config.chunk_frames
+        self.train_frames = examples.num_frames("train")
+        examples.num_frames("cv")
+        self.shape = shape
+        self.model: RecurrentModel = shape.build(examples.input_dim, examples.class_count).to(ranks.device)
+        self._steps = GraphedSteps(self.model)
+        self._states: list[State] = []
+
+    def prepare(self) -> None:
+        prepare(self.model, self.examples)
+
+    def train(self, objective: Objective, epoch: int, first: int = 0) -> Iterator[Outcome]:
+        batches = self.batches(objective, epoch, first)
+        if first == 0:
+            self._states = self.model.initial_state(self.config.streams // self.ranks.world_size)
+        for batch in self.waiting.over(batches):
+            yield self._outcome(objective, moved(batch, self.ranks.device))
+
+    def batches(self, objective: Objective, epoch: int, first: int = 0) -> Iterable[Batch]:
+        """What `train` learns from: this rank's batches of an epoch, from batch ``first`` on."""
+        batches = StreamBatches(
+            self.examples,
+            "train",
+            streams=self.config.streams,
+            chunk_frames=self.config.chunk_frames,
+            delay=self.shape.delay,
+            seed=self.config.seed,
+            targets=objective.uses_targets,
+            rank=self.ranks.rank,
+            world_size=self.ranks.world_size,
+        )
+        batches.load_state_dict(batches.state_dict() | {"epoch": epoch, "batch": first})
+        return batches
+
+    def validate(self, objective: Objective) -> Iterator[Outcome]:
+        return validate(self.model, self.examples, "cv", objective, self.ranks.rank, self.ranks.world_size)
+
+    def carried(self) -> dict[str, Tensor]:
+        return {
+            f"{layer}.{name}": tensor
+            for layer, state in enumerate(self._states)
+            for name, tensor in state._asdict().items()
+        }
+
+    def carry_on(self, carried: dict[str, Tensor]) -> None:
+        def ours(layer: int, name: str) -> Tensor:
+            part = carried[f"{layer}.{name}"].tensor_split(self.ranks.world_size)[self.ranks.rank]
+            return part.to(self.ranks.device)
+
+        self._states = [
+            State(**{name: ours(layer, name) for name in State._fields}) for layer in range(self.shape.layers)
+        ]
+
+    def _outcome(self, objective: Objective, batch: Batch) -> Outcome:
+        """Only the steps that have a target reach the output layer and are softened."""
+        hidden, self._states = self._steps(batch.features, _reset(self._states, batch.reset))
+        rows = batch.mask.flatten().nonzero()[:, 0]
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.amp):
+            logits = self.model.classify(hidden.flatten(0, 1).index_select(0, rows))
+        labels = batch.labels.flatten()[rows]
+        soften = self.examples.softener(select(batch.encoded, rows))
+        return judge(objective, logits.float(), labels, soften, lambda: batch.utterance_ids)
+
+
+def _reset(states: list[State], reset: Tensor) -> list[State]:
+    """The states with zeros in the streams that begin an utterance."""
+    keep = (~reset)[:, None]
+    return [State(state.projected * keep, state.cell * keep) for state in states]

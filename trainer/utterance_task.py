@@ -1,0 +1,79 @@
+"""A model on batches of whole utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from softstore.codecs.unpacked import select
+from trainer.config import StudentConfig
+from trainer.device import moved
+from trainer.evaluation import validate
+from trainer.examples import Examples
+from trainer.loading import UtteranceBatches
+from trainer.metrics import Waiting
+from trainer.model_shapes import BLSTMShape, DNNShape
+from trainer.models import AcousticModel
+from trainer.objectives import Objective, Outcome, judge
+from trainer.preparation import prepare
+from trainer.ranks import Ranks
+from trainer.streams import Batch
+
+
+class UtteranceTask:
+    """A `trainer.task.Task`: utterances of similar length side by side, nothing carried between batches."""
+
+    def __init__(
+        self, examples: Examples, config: StudentConfig, shape: DNNShape | BLSTMShape, ranks: Ranks
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self.examples = examples
+        self.config = config
+        self.ranks = ranks
+        self.waiting = Waiting()
+        self.batch_frames = config.batch_frames
+        self.train_frames = examples.num_frames("train")
+        examples.num_frames("cv")
+        model: AcousticModel = shape.build(examples.input_dim, examples.class_count)
+        self.model = model.to(ranks.device)
+
+    def prepare(self) -> None:
+        prepare(self.model, self.examples)
+
+    def train(self, objective: Objective, epoch: int, first: int = 0) -> Iterator[Outcome]:
+        batches = UtteranceBatches(
+            self.examples,
+            "train",
+            frames=self.config.batch_frames,
+            seed=self.config.seed,
+            targets=objective.uses_targets,
+            rank=self.ranks.rank,
+            world_size=self.ranks.world_size,
+        )
+        batches.load_state_dict(batches.state_dict() | {"epoch": epoch, "batch": first})
+        for batch in self.waiting.over(batches):
+            yield self._outcome(objective, moved(batch, self.ranks.device))
+
+    def validate(self, objective: Objective) -> Iterator[Outcome]:
+        return validate(self.model, self.examples, "cv", objective, self.ranks.rank, self.ranks.world_size)
+
+    def carried(self) -> dict[str, Tensor]:
+        return {}
+
+    def carry_on(self, carried: dict[str, Tensor]) -> None: ...
+
+    def _outcome(self, objective: Objective, batch: Batch) -> Outcome:
+        steps, streams = batch.labels.shape
+        lengths = batch.mask.sum(dim=0).tolist()
+        utterances = [batch.features[:length, stream] for stream, length in enumerate(lengths) if length]
+        # An utterance's frames lie `streams` rows apart, and come out of the model side by side.
+        numbers = torch.arange(steps * streams, device=batch.labels.device).view(steps, streams)
+        rows = torch.cat([numbers[:length, stream] for stream, length in enumerate(lengths)])
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.amp):
+            hidden = self.model.embed(utterances or [batch.features[:1, 0]])[: len(rows)]
+            logits = self.model.classify(hidden)
+        labels = batch.labels.flatten()[rows]
+        soften = self.examples.softener(select(batch.encoded, rows))
+        return judge(objective, logits.float(), labels, soften, lambda: batch.utterance_ids)
