@@ -64,7 +64,7 @@ def _groups(utterances: pa.Table, column: str) -> Groups:
     found = encoded.dictionary.to_pylist()
     if len(found) > MOST_GROUPS:
         raise InvalidInputError(
-            f"The manifest column {column!r} has {len(found):,} values, {MOST_GROUPS:,} are the most that "
+            f"The manifest column {column!r} has {len(found):,} values, more than the {MOST_GROUPS:,} that "
             "can be told apart: name another one."
         )
     order = sorted(range(len(found)), key=lambda code: (found[code] is None, found[code]))
