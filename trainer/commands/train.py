@@ -77,7 +77,10 @@ def train(
     - **hard**: the senone labels;
     - **soft**: the teacher's posteriors at temperature T;
     - **reg**: both at once, alpha · hard + T² · soft;
-    - **pretrain**: soft first, then hard with a fresh learning-rate schedule.
+    - **pretrain**: soft first, then hard with a fresh learning-rate schedule;
+    - **logits**: the teacher's log-posteriors of all classes, by squared differences;
+    - **topk**: the k classes that a topk store keeps of each frame, all others as one; or, with
+      **topk-renormalised**, as if there were no others.
 
     It is an **lstmp**, an LSTM with peepholes and a recurrent projection whose output is delayed by 5 frames,
     taught on several utterances side by side, 20 frames at a time; or an **lstm**, the same without
