@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -84,12 +85,12 @@ def evaluate(
 
 
 def _tables(results: Mapping[str, Evaluation], has_targets: bool) -> Iterator[Table]:
-    total = _table(has_targets)
+    total = _table(["split", "utterances"], has_targets)
     for split, result in results.items():
-        total.add_row(split, *_cells(result.total))
+        total.add_row(split, f"{result.total.utterances:,}", *_cells(result.total))
     yield total
     for column in dict.fromkeys(column for result in results.values() for column in result.by):
-        table = _table(has_targets, escape(column))
+        table = _table(["split", escape(column)], has_targets)
         left_out = 0
         for split, result in results.items():
             groups = result.by.get(column, {})
@@ -97,24 +98,25 @@ def _tables(results: Mapping[str, Evaluation], has_targets: bool) -> Iterator[Ta
             left_out += len(groups) - len(shown)
             for number, (value, scores) in enumerate(shown.items()):
                 table.add_row("" if number else split, escape(value), *_cells(scores))
-            table.add_section()
         if left_out:
             table.caption = f"{left_out:,} with a higher accuracy are left out; --json has them."
         yield table
 
 
-def _table(has_targets: bool, *names: str) -> Table:
-    table = Table("split", *names)
-    columns = ["utterances", "frames", "FA %", "CE", "ECE %"]
-    columns += [f"KL T={temperature:g}" for temperature in KL_TEMPERATURES if has_targets]
+def _table(names: list[str], has_targets: bool) -> Table:
+    """Without lines between its columns, which would not fit into 80 characters."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(name, overflow="fold", vertical="bottom")
+    columns = ["frames", "FA %", "CE", "ECE %"]
+    columns += [f"KL\nT={temperature:g}" for temperature in KL_TEMPERATURES if has_targets]
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True, vertical="bottom")
     return table
 
 
 def _cells(scores: Scores) -> list[str]:
     return [
-        f"{scores.utterances:,}",
         f"{scores.frames:,}",
         f"{scores.frame_accuracy:.1f}",
         f"{scores.cross_entropy:.3f}",

@@ -17,20 +17,23 @@ from softstore.codecs.topk import Head
 LossAndGradient = tuple[Tensor, Tensor]
 
 
-def hard(logits: Tensor, labels: Tensor) -> LossAndGradient:
-    """``labels``: (frames,), int64."""
-    log_y = torch.log_softmax(logits, dim=-1)
-    loss = -log_y.gather(1, labels[:, None])[:, 0]
-    gradient = log_y.exp_()
-    return loss, gradient.scatter_add_(1, labels[:, None], gradient.new_full((len(labels), 1), -1))
-
-
 def soft(logits: Tensor, log_p: Tensor, student_temperature: float) -> LossAndGradient:
     """``log_p``: the teacher's log p_T, (frames, classes)."""
-    log_y = torch.log_softmax(_softened(logits, student_temperature), dim=-1)
     p = log_p.exp_().to(logits.dtype)
+    log_y = torch.log_softmax(_softened(logits, student_temperature), dim=-1)
     loss = -torch.linalg.vecdot(p, log_y)
     return loss, _divided(log_y.exp_().sub_(p), student_temperature)
+
+
+def regularised(
+    logits: Tensor, log_p: Tensor, labels: Tensor, soft_weight: float, hard_weight: float
+) -> LossAndGradient:
+    """Soft and hard targets, (frames,) int64, in one: they ask for the same softmax of the student."""
+    targets = log_p.exp_().mul_(soft_weight).to(logits.dtype)
+    targets.scatter_add_(1, labels[:, None], targets.new_full((len(labels), 1), hard_weight))
+    log_y = torch.log_softmax(logits, dim=-1)
+    loss = -torch.linalg.vecdot(targets, log_y)
+    return loss, log_y.exp_().mul_(soft_weight + hard_weight).sub_(targets)
 
 
 def matched(logits: Tensor, log_p: Tensor) -> LossAndGradient:

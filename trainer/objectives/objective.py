@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import torch
 from torch import Tensor
 
 from softstore.codecs import Codec, TopK
 from softstore.errors import InvalidInputError
 from softstore.softening import check_temperature
 from trainer.objectives.fused import total_loss
-from trainer.objectives.losses import LossAndGradient, hard, matched, soft, sparse
+from trainer.objectives.losses import LossAndGradient, matched, regularised, soft, sparse
 from trainer.objectives.softener import Softener
 
 
@@ -86,34 +87,41 @@ class Objective:
     def loss(self, logits: Tensor, labels: Tensor, soften: Softener | None = None) -> Tensor:
         """The loss summed over frames, in nats, a scalar: float32, or float64 if the logits are.
 
-        Beside the logits and their gradient, only a few frames at a time are ever decoded.
+        With soft targets nothing of the size of the logits is in memory but they and their gradient: a few
+        frames at a time are decoded.
 
         Args:
             logits: of the student, (frames, classes), float32, float64 or half precision.
             labels: (frames,), int64.
             soften: the teacher's frames; None only if not `uses_targets`.
         """
+        tau = self.student_temperature
+        if self.kind is Kind.HARD:
+            return _hard(logits, labels)
+        if self.kind is Kind.REG and tau != 1:
+            soft_loss = replace(self, kind=Kind.SOFT).loss(logits, labels, soften)
+            return self.alpha * _hard(logits, labels) + self.temperature**2 * soft_loss
+        assert soften is not None
 
         def of_rows(block: Tensor, start: int, stop: int) -> LossAndGradient:
-            some = None if soften is None or stop - start == len(logits) else soften.span(start, stop)
-            return self._of_frames(block, labels[start:stop], some or soften)
+            some = soften if stop - start == len(logits) else soften.span(start, stop)
+            return self._of_frames(block, labels[start:stop], some)
 
         return total_loss(logits, of_rows)
 
-    def _of_frames(self, logits: Tensor, labels: Tensor, soften: Softener | None) -> LossAndGradient:
-        if self.kind is Kind.HARD:
-            return hard(logits, labels)
-        assert soften is not None
+    def _of_frames(self, logits: Tensor, labels: Tensor, soften: Softener) -> LossAndGradient:
+        temperature, tau = self.temperature, self.student_temperature
         if self.kind is Kind.LOGITS:
             return matched(logits, soften(1))
         if self.kind is Kind.TOPK:
-            return sparse(logits, soften.head(self.temperature), self.student_temperature)
+            return sparse(logits, soften.head(temperature), tau)
         if self.kind is Kind.TOPK_RENORMALISED:
-            return sparse(logits, soften.head(self.temperature).renormalised(), self.student_temperature)
-        soft_loss, gradient = soft(logits, soften(self.temperature), self.student_temperature)
-        if self.kind is Kind.SOFT:
-            return soft_loss, gradient
-        hard_loss, hard_gradient = hard(logits, labels)
-        weight = self.temperature**2
-        loss = self.alpha * hard_loss + weight * soft_loss
-        return loss, gradient.mul_(weight).add_(hard_gradient, alpha=self.alpha)
+            return sparse(logits, soften.head(temperature).renormalised(), tau)
+        if self.kind is Kind.REG:
+            return regularised(logits, soften(temperature), labels, temperature**2, self.alpha)
+        return soft(logits, soften(temperature), tau)
+
+
+def _hard(logits: Tensor, labels: Tensor) -> Tensor:
+    whole = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return torch.nn.functional.cross_entropy(whole, labels, reduction="sum")
