@@ -9,39 +9,28 @@ from torch import Tensor
 
 from softstore.codecs.unpacked import select
 from trainer.config import StudentConfig
+from trainer.corpus_task import CorpusTask
 from trainer.device import moved
-from trainer.evaluation import validate
 from trainer.examples import Examples
 from trainer.loading import StreamBatches
-from trainer.metrics import Waiting
 from trainer.model_shapes import LSTMShape
 from trainer.models import RecurrentModel, State
 from trainer.models.graphed import GraphedSteps
 from trainer.objectives import Objective, Outcome, judge
-from trainer.preparation import prepare
 from trainer.ranks import Ranks
 from trainer.streams import Batch
 
 
-class StreamTask:
+class StreamTask(CorpusTask[RecurrentModel]):
     """A `trainer.task.Task`: each stream reads one utterance after another, the LSTM's state goes along."""
 
     def __init__(self, examples: Examples, config: StudentConfig, shape: LSTMShape, ranks: Ranks) -> None:
-        torch.manual_seed(config.seed)
-        self.examples = examples
+        super().__init__(examples, config.streams * config.chunk_frames, config.seed, ranks)
         self.config = config
-        self.ranks = ranks
-        self.waiting = Waiting()
-        self.batch_frames = config.streams * config.chunk_frames
-        self.train_frames = examples.num_frames("train")
-        examples.num_frames("cv")
         self.shape = shape
-        self.model: RecurrentModel = shape.build(examples.input_dim, examples.class_count).to(ranks.device)
+        self.model = shape.build(examples.input_dim, examples.class_count).to(ranks.device)
         self._steps = GraphedSteps(self.model)
         self._states: list[State] = []
-
-    def prepare(self) -> None:
-        prepare(self.model, self.examples)
 
     def train(self, objective: Objective, epoch: int, first: int = 0) -> Iterator[Outcome]:
         batches = self.batches(objective, epoch, first)
@@ -65,9 +54,6 @@ class StreamTask:
         )
         batches.load_state_dict(batches.state_dict() | {"epoch": epoch, "batch": first})
         return batches
-
-    def validate(self, objective: Objective) -> Iterator[Outcome]:
-        return validate(self.model, self.examples, "cv", objective, self.ranks.rank, self.ranks.world_size)
 
     def carried(self) -> dict[str, Tensor]:
         return {

@@ -14,14 +14,12 @@ from torch import Tensor
 
 from trainer.checkpoint import is_checkpoint, load_model
 from trainer.config import TeacherConfig
-from trainer.evaluation import validate
+from trainer.corpus_task import CorpusTask
 from trainer.examples import Example, Examples
 from trainer.loading.frame_blocks import FrameBlocks
 from trainer.loop import Plan, Run
-from trainer.metrics import Waiting
-from trainer.models import AcousticModel
+from trainer.models import DNN, AcousticModel
 from trainer.objectives import Objective, Outcome, judge
-from trainer.preparation import prepare
 from trainer.ranks import Ranks
 from trainer.task import Display
 
@@ -67,7 +65,7 @@ def load_teacher(path: Path) -> CheckpointTeacher | None:
     return CheckpointTeacher(checkpoint.model, checkpoint.fingerprint, checkpoint.description)
 
 
-class FrameTask:
+class FrameTask(CorpusTask[DNN]):
     """A DNN on minibatches of shuffled frames; a `trainer.task.Task`.
 
     Frames are held as features, and spliced batch by batch. A corpus of more than ``block_frames`` is read
@@ -76,19 +74,10 @@ class FrameTask:
     """
 
     def __init__(self, examples: Examples, config: TeacherConfig, ranks: Ranks = Ranks()) -> None:
-        torch.manual_seed(config.seed)
-        self.examples = examples
+        super().__init__(examples, config.batch_frames, config.seed, ranks)
         self.config = config
-        self.ranks = ranks
-        self.waiting = Waiting()
-        self.batch_frames = config.batch_frames
-        self.train_frames = examples.num_frames("train")
-        examples.num_frames("cv")
         self.model = config.model.build(examples.input_dim, examples.class_count).to(ranks.device)
         self._kept: _Block | None = None
-
-    def prepare(self) -> None:
-        prepare(self.model, self.examples)
 
     def train(self, objective: Objective, epoch: int, first: int = 0) -> Iterator[Outcome]:
         for number, block, begin in self.waiting.over(self._blocks(epoch, first)):
@@ -96,14 +85,6 @@ class FrameTask:
             order = torch.from_numpy(generator.permutation(len(block.labels)))
             for rows in torch.split(order, self.batch_frames)[begin:]:
                 yield self._outcome(objective, block, rows[self.ranks.rank :: self.ranks.world_size])
-
-    def validate(self, objective: Objective) -> Iterator[Outcome]:
-        return validate(self.model, self.examples, "cv", objective, self.ranks.rank, self.ranks.world_size)
-
-    def carried(self) -> dict[str, Tensor]:
-        return {}
-
-    def carry_on(self, carried: dict[str, Tensor]) -> None: ...
 
     def _outcome(self, objective: Objective, block: _Block, rows: Tensor) -> Outcome:
         spliced, labels = (

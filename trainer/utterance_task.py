@@ -5,42 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
 from softstore.codecs.unpacked import select
 from trainer.config import StudentConfig
+from trainer.corpus_task import CorpusTask
 from trainer.device import moved
-from trainer.evaluation import validate
 from trainer.examples import Examples
 from trainer.loading import UtteranceBatches
-from trainer.metrics import Waiting
 from trainer.model_shapes import BLSTMShape, DNNShape
 from trainer.models import AcousticModel
 from trainer.objectives import Objective, Outcome, judge
-from trainer.preparation import prepare
 from trainer.ranks import Ranks
 from trainer.streams import Batch
 
 
-class UtteranceTask:
+class UtteranceTask(CorpusTask[AcousticModel]):
     """A `trainer.task.Task`: utterances of similar length side by side, nothing carried between batches."""
 
     def __init__(
         self, examples: Examples, config: StudentConfig, shape: DNNShape | BLSTMShape, ranks: Ranks
     ) -> None:
-        torch.manual_seed(config.seed)
-        self.examples = examples
+        super().__init__(examples, config.batch_frames, config.seed, ranks)
         self.config = config
-        self.ranks = ranks
-        self.waiting = Waiting()
-        self.batch_frames = config.batch_frames
-        self.train_frames = examples.num_frames("train")
-        examples.num_frames("cv")
         model: AcousticModel = shape.build(examples.input_dim, examples.class_count)
         self.model = model.to(ranks.device)
-
-    def prepare(self) -> None:
-        prepare(self.model, self.examples)
 
     def train(self, objective: Objective, epoch: int, first: int = 0) -> Iterator[Outcome]:
         batches = UtteranceBatches(
@@ -55,14 +43,6 @@ class UtteranceTask:
         batches.load_state_dict(batches.state_dict() | {"epoch": epoch, "batch": first})
         for batch in self.waiting.over(batches):
             yield self._outcome(objective, moved(batch, self.ranks.device))
-
-    def validate(self, objective: Objective) -> Iterator[Outcome]:
-        return validate(self.model, self.examples, "cv", objective, self.ranks.rank, self.ranks.world_size)
-
-    def carried(self) -> dict[str, Tensor]:
-        return {}
-
-    def carry_on(self, carried: dict[str, Tensor]) -> None: ...
 
     def _outcome(self, objective: Objective, batch: Batch) -> Outcome:
         steps, streams = batch.labels.shape
