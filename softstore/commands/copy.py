@@ -16,6 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from softstore.commands.token_option import TokenOption
 from softstore.copy import Copied
 from softstore.copy import copy as run
 from softstore.storage import open_storage
@@ -24,9 +25,7 @@ from softstore.storage import open_storage
 def copy(
     source: Annotated[str, typer.Argument(help="Store or corpus: a path or URL.")],
     destination: Annotated[str, typer.Argument(help="Where the copy is, or is to be: a path or s3:// URL.")],
-    token: Annotated[
-        str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
-    ] = None,
+    token: TokenOption = None,
 ) -> None:
     """Copy a store or corpus to another place; what is damaged is not copied but named.
 

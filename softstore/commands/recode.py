@@ -20,6 +20,7 @@ from softstore.commands.codec_options import (
 )
 from softstore.commands.info import print_info
 from softstore.commands.reporting import ProgressMode, ProgressOption, reporting, sentence
+from softstore.commands.token_option import TokenOption
 from softstore.recode import recode as run
 from softstore.storage import open_storage
 from softstore.store import open_store
@@ -42,9 +43,7 @@ def recode(
     chunk_frames: Annotated[
         int | None, typer.Option(min=1, help="Frames in one chunk of a shard. [default: as the source]")
     ] = None,
-    token: Annotated[
-        str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
-    ] = None,
+    token: TokenOption = None,
     show: ProgressOption = ProgressMode.BAR,
 ) -> None:
     """Store a store's posteriors in another way, with another codec or bound, without the teacher.

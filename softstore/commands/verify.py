@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from softstore.checks.report import Report
+from softstore.commands.token_option import TokenOption
 from softstore.repair import repair as put_right
 from softstore.storage import open_storage
 from softstore.teacher import load_teacher
@@ -36,9 +37,7 @@ def verify(
         typer.Option("--repair", help="Delete orphans and damaged shards, so that these can be made again."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    token: Annotated[
-        str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
-    ] = None,
+    token: TokenOption = None,
 ) -> None:
     """Check that everything is there, and is what was written.
 

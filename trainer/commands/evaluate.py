@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from softstore.commands.token_option import TokenOption
 from trainer.checkpoint import load_model, write_whole
 from trainer.evaluation import KL_TEMPERATURES, Evaluation, Scores
 from trainer.evaluation import evaluate as evaluate_split
@@ -41,9 +42,7 @@ def evaluate(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw them: a .png, .svg or .pdf file.")] = None,
-    token: Annotated[
-        str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
-    ] = None,
+    token: TokenOption = None,
 ) -> None:
     """Score a model on whole utterances, its output delay taken into account.
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from softstore.commands.token_option import TokenOption
 from softstore.errors import InvalidInputError
 from trainer.checkpoint import load_model
 from trainer.examples import open_examples
@@ -32,9 +33,7 @@ def export(
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Of that store or corpus.")] = "cv",
-    token: Annotated[
-        str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
-    ] = None,
+    token: TokenOption = None,
 ) -> None:
     """Take a model elsewhere: as a program, or as what it says of a split.
 

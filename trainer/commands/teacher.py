@@ -8,6 +8,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from softstore.commands.token_option import TokenOption
+from trainer.commands.options import (
+    AmpOption,
+    CheckpointSecondsOption,
+    ConfigOption,
+    DeviceOption,
+    KeepEpochsOption,
+    LearningRateOption,
+    OptimizerOption,
+    PresetOption,
+    ResumeOption,
+    TensorboardOption,
+)
 from trainer.commands.training import configured, report, resumed, running
 from trainer.config import TEACHERS, Preset, TeacherConfig
 from trainer.examples import open_examples
@@ -28,34 +41,22 @@ def train(
         str | None,
         typer.Argument(help="The corpus: a path or URL; needed, if not in a file. A store does as well."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, as it was configured.")
-    ] = False,
-    config: Annotated[Path | None, typer.Option(help="TOML; the options below change it.")] = None,
-    preset: Annotated[Preset, typer.Option(help="What holds where nothing else is said.")] = Preset.PAPER,
+    resume: ResumeOption = False,
+    config: ConfigOption = None,
+    preset: PresetOption = Preset.PAPER,
     layers: Annotated[int | None, typer.Option(min=1, help="Hidden ReLU layers.")] = None,
     hidden: Annotated[int | None, typer.Option(min=1, help="Units in each.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Frames of a minibatch.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd or adamw. Presets: sgd.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The first one; see below.")] = None,
-    keep_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs after which the rate is halved in any case.")
-    ] = None,
-    amp: Annotated[bool | None, typer.Option("--amp", help="Layers compute in bfloat16.")] = None,
+    optimizer: OptimizerOption = None,
+    learning_rate: LearningRateOption = None,
+    keep_epochs: KeepEpochsOption = None,
+    amp: AmpOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed trains the same teacher.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")
-    ] = None,
-    checkpoint_seconds: Annotated[
-        float | None, typer.Option(min=0, help="So often the state is saved within an epoch. Presets: 300.")
-    ] = None,
-    tensorboard: Annotated[
-        bool | None, typer.Option("--tensorboard", help="Also write TensorBoard event files.")
-    ] = None,
-    token: Annotated[
-        str | None, typer.Option(envvar="SOFTSTORE_TOKEN", help="Bearer token for http(s).")
-    ] = None,
+    device: DeviceOption = None,
+    checkpoint_seconds: CheckpointSecondsOption = None,
+    tensorboard: TensorboardOption = None,
+    token: TokenOption = None,
 ) -> None:
     """Train a DNN on a corpus's labels: ±5 frames spliced, LDA to 200 dimensions, ReLU layers, softmax.
 
