@@ -144,10 +144,6 @@ class Catalogue(Mapping[str, ServedStore]):
     def __getitem__(self, name: str) -> ServedStore:
         return self._stores[name]
 
-    def named(self, name: str) -> ServedStore | None:
-        """`Mapping.get`, which is slow."""
-        return self._stores.get(name)
-
     def __contains__(self, name: object) -> bool:
         return name in self._stores
 
@@ -214,7 +210,7 @@ def store_at_hand(scope: Scope) -> tuple[ServedStore, Store] | None:
     """The store that the path of a request names, if it is there for whoever asks without waiting."""
     name = scope["path_params"]["store"]
     catalogue: Catalogue = scope["app"].state.catalogue
-    served = catalogue.named(name)
+    served = catalogue.get(name)
     store = None if served is None else served.at_hand()
     if served is None or store is None or not access_of(scope).reads(name):
         return None

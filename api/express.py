@@ -1,4 +1,4 @@
-"""Answers that are ready, given without any layer or task: `api.protocol` writes them at once.
+"""Answers that are ready, given without any layer or task: `api.express_protocol` writes them at once.
 
 What the layers see to, is seen to here or left to them: whoever asks is known, the answer has its id and is
 counted and logged. Whatever is refused, waits, or wants more than ready bytes, goes through the layers.

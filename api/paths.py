@@ -24,14 +24,15 @@ class UndecodedPath:
         await self.app(scope, receive, send)
 
 
-def _decoded(text: str) -> str:
+def decoded(text: str) -> str:
+    """A part of a path as it was sent, decoded; raises `ValueError` if it is not UTF-8."""
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError as error:
         raise ValueError("it is not percent-encoded UTF-8") from error
 
 
-StoreName = Annotated[str, Path(description="Name of a store.", examples=["demo"]), AfterValidator(_decoded)]
+StoreName = Annotated[str, Path(description="Name of a store.", examples=["demo"]), AfterValidator(decoded)]
 
 UtteranceId = Annotated[
     str,
@@ -40,7 +41,7 @@ UtteranceId = Annotated[
         "name of one of its resources, such as `/posteriors`.",
         examples=["cv-0001"],
     ),
-    AfterValidator(_decoded),
+    AfterValidator(decoded),
 ]
 
 

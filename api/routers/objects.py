@@ -79,7 +79,7 @@ def _ready(scope: Scope, body: bytes) -> Whole | None:
     if _is_held(asked, opened.card):
         return None
     card = opened.card
-    span = byte_range(_wanted_range(asked, card.etag), card.size)
+    span = _span(asked, card)
     start, length = span or (0, card.size)
     found_bytes = opened.at_hand(start, length)
     if found_bytes is None:
@@ -131,11 +131,16 @@ def _is_private(scope: Scope) -> bool:
 def _part(scope: Scope, asked: Mapping[bytes, bytes], card: Card) -> tuple[int, Headers, int, int]:
     """Status, headers, first byte and number of bytes of what is asked for; `ProblemError` if beyond it."""
     headers = _headers(scope, card)
-    span = byte_range(_wanted_range(asked, card.etag), card.size)
+    span = _span(asked, card)
     if span is None:
         return 200, headers, 0, card.size
     start, length = span
     return 206, [*headers, (b"content-range", _content_range(start, length, card))], start, length
+
+
+def _span(asked: Mapping[bytes, bytes], card: Card) -> tuple[int, int] | None:
+    """The first byte and the number of bytes asked for; None for all. `ProblemError` if beyond the object."""
+    return byte_range(_wanted_range(asked, card.etag), card.size)
 
 
 def _content_range(start: int, length: int, card: Card) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.types import Receive, Scope, Send
@@ -15,7 +14,7 @@ from api.conditional import NOT_MODIFIED, published
 from api.formats import ARROW, JSON, NPY, JsonResponse, binary, negotiate
 from api.lean import answered_by
 from api.models import Posteriors
-from api.paths import UtteranceId
+from api.paths import UtteranceId, decoded
 from api.problems import problems
 from api.queries import PosteriorsQuery
 from api.softened import Asked, respond
@@ -55,7 +54,7 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> bool:
         return False
     names = scope["path_params"]
     try:
-        store, utterance_id = (unquote(names[name], errors="strict") for name in ("store", "utterance_id"))
+        store, utterance_id = decoded(names["store"]), decoded(names["utterance_id"])
         query = PosteriorsQuery.model_validate(dict(request.query_params))
     except ValueError:
         return False
