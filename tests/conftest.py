@@ -8,9 +8,11 @@ import os
 # with threads that wait for the other's, would crawl.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from softstore import Corpus, Store
 from tests.s3 import s3_endpoint, s3_url
@@ -35,3 +37,12 @@ def store(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Store:
 def own_store(tmp_path: Path, corpus: Corpus) -> Store:
     """The same, to be damaged."""
     return make_store(tmp_path / "store", corpus)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small models run no faster on more, and give the same bits on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from softstore.codecs import TopK
+from softstore.codecs import Codec, TopK
 from softstore.generate import generate
 from softstore.storage import open_storage
 from tests.trainer_data import CHUNK_FRAMES, SHARD_FRAMES, make_learnable_corpus
 from trainer.config import LoopConfig, StudentConfig, Targets, TeacherConfig
 from trainer.examples import open_examples
+from trainer.metrics import Sums
 from trainer.model_shapes import DNNShape, LSTMShape
 from trainer.optimizers import SGDConfig
 from trainer.schedule import NewbobConfig
@@ -36,12 +38,30 @@ STUDENT = StudentConfig(
 )
 
 
-def make_learnable_store(root: Path) -> Path:
-    """``root/corpus``, a teacher of it in ``root/teacher``, and its store, which is returned."""
+CODECS: Mapping[str, Codec] = {"store": TopK(k=6)}
+
+
+def make_learnable_store(
+    root: Path, config: TeacherConfig = TEACHER, codecs: Mapping[str, Codec] = CODECS
+) -> Path:
+    """``root/corpus``, a teacher of it in ``root/teacher``, and its stores by name; ``root/store``."""
     corpus = make_learnable_corpus(root / "corpus")
-    train_teacher(open_examples(root / "corpus"), TEACHER, root / "teacher", Silent())
+    train_teacher(open_examples(root / "corpus"), config, root / "teacher", Silent())
     teacher = load_teacher(root / "teacher")
     assert teacher is not None
-    storage = open_storage(root / "store", writable=True)
-    generate(corpus, teacher, storage, TopK(k=6), shard_frames=SHARD_FRAMES, chunk_frames=CHUNK_FRAMES)
+    for name, codec in codecs.items():
+        storage = open_storage(root / name, writable=True)
+        generate(corpus, teacher, storage, codec, shard_frames=SHARD_FRAMES, chunk_frames=CHUNK_FRAMES)
     return root / "store"
+
+
+class PullsThePlug(Silent):
+    """A display that interrupts a run after so many batches."""
+
+    def __init__(self, batches: int) -> None:
+        self.left = batches
+
+    def update(self, sums: Sums) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -127,24 +122,6 @@ def test_connections_are_used_again(tmp_path: Path) -> None:
     assert len(connections) <= 3
 
 
-@contextmanager
-def serving_securely(handler: type[BaseHTTPRequestHandler], authority: trustme.CA) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    # Who does not trust the certificate hangs up: not worth a traceback on the terminal.
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield f"https://localhost:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def test_a_certificate_of_ones_own_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Handler(QuietHandler):
         def do_GET(self) -> None:  # noqa: N802
@@ -155,7 +132,7 @@ def test_a_certificate_of_ones_own_authority(tmp_path: Path, monkeypatch: pytest
 
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    with serving_securely(Handler, authority) as url:
+    with serving(Handler, authority) as url:
         with pytest.raises(StorageError, match=r"certificate of localhost:.* SSL_CERT_FILE"):
             open_storage(url, retries=IMPATIENT).get("x")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

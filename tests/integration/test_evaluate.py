@@ -14,18 +14,14 @@ import softstore
 from softstore.cli import build
 from softstore.codecs import Codec, TopK, UInt8
 from softstore.errors import InvalidInputError, SoftstoreError
-from softstore.generate import generate
 from softstore.softening import kl_divergence, log_soften
-from softstore.storage import open_storage
-from tests.learnable_store import TEACHER
+from tests.learnable_store import make_learnable_store
 from tests.service import serving
-from tests.trainer_data import CHUNK_FRAMES, DIMENSIONS, LENGTHS, SHARD_FRAMES, make_learnable_corpus
+from tests.trainer_data import DIMENSIONS, LENGTHS
 from trainer.checkpoint import load_model
 from trainer.evaluation import evaluate
 from trainer.examples import open_examples
 from trainer.models import DNNConfig
-from trainer.task import Silent
-from trainer.teacher import load_teacher, train_teacher
 
 CODECS: dict[str, Codec] = {"topk": TopK(k=6), "uint8": UInt8()}
 
@@ -34,13 +30,7 @@ CODECS: dict[str, Codec] = {"topk": TopK(k=6), "uint8": UInt8()}
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a ``corpus``, a ``teacher``, and its stores by codec."""
     root = tmp_path_factory.mktemp("evaluate")
-    corpus = make_learnable_corpus(root / "corpus")
-    train_teacher(open_examples(root / "corpus"), TEACHER, root / "teacher", Silent())
-    teacher = load_teacher(root / "teacher")
-    assert teacher is not None
-    for name, codec in CODECS.items():
-        storage = open_storage(root / name, writable=True)
-        generate(corpus, teacher, storage, codec, shard_frames=SHARD_FRAMES, chunk_frames=CHUNK_FRAMES)
+    make_learnable_store(root, codecs=CODECS)
     return root
 
 

@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from softstore.cli import build
 from softstore.errors import FormatError, SoftstoreError
-from tests.learnable_store import STUDENT, TEACHER, make_learnable_store
+from tests.learnable_store import STUDENT, TEACHER, PullsThePlug, make_learnable_store
 from tests.processes import Process, process, softstore, wait_for
 from trainer.checkpoint import WEIGHTS, load_model
 from trainer.config import LoopConfig, StudentConfig, Targets
 from trainer.config_file import CONFIG, to_toml
 from trainer.examples import open_examples
 from trainer.loop import Run
-from trainer.metrics import Sums
 from trainer.metrics_files import METRICS, STEPS
 from trainer.model_shapes import DNNShape
 from trainer.optimizers import AdamWConfig
@@ -35,30 +33,12 @@ from trainer.task import Silent
 from trainer.teacher import train_teacher
 from trainer.training_state import load_state, save_state
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_learnable_store(tmp_path_factory.mktemp("resuming"))
-
-
-class PullsThePlug(Silent):
-    """After so many batches."""
-
-    def __init__(self, batches: int) -> None:
-        self.left = batches
-
-    def update(self, sums: Sums) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 ADAM = replace(STUDENT, optimizer=AdamWConfig(0.01), schedule=CosineConfig(warmup_steps=20))

@@ -15,33 +15,30 @@ from typer.testing import CliRunner, Result
 
 import softstore
 from softstore.cli import build
-from softstore.codecs import TopK, UInt8
+from softstore.codecs import UInt8
 from softstore.errors import ConflictError, InvalidInputError, SoftstoreError
 from softstore.generate import generate
 from softstore.storage import open_storage
+from tests import learnable_store
+from tests.learnable_store import make_learnable_store
 from tests.service import serving
-from tests.trainer_data import CHUNK_FRAMES, CLASSES, LENGTHS, SHARD_FRAMES, make_learnable_corpus
+from tests.trainer_data import CLASSES, LENGTHS, make_learnable_corpus
 from trainer.checkpoint import WEIGHTS, load_model
-from trainer.config import StudentConfig, Targets, TeacherConfig
+from trainer.config import StudentConfig, Targets
 from trainer.evaluation import evaluate
 from trainer.examples import open_examples
 from trainer.loop import Run
-from trainer.metrics import EpochMetrics, Sums
 from trainer.metrics_files import METRICS
-from trainer.model_shapes import DNNShape, LSTMShape
+from trainer.model_shapes import LSTMShape
 from trainer.objectives import Objective
 from trainer.optimizers import SGDConfig
 from trainer.schedule import NewbobConfig
 from trainer.student import train_student
+from trainer.task import Silent
 from trainer.teacher import FrameTask, load_teacher, train_teacher
 from trainer.training_state import STATE
 
-TEACHER = TeacherConfig(
-    model=DNNShape(layers=1, hidden=32, context=2, transform_dim=20),
-    epochs=3,
-    batch_frames=32,
-    optimizer=SGDConfig(0.05),
-)
+TEACHER = replace(learnable_store.TEACHER, epochs=3)
 STUDENT = StudentConfig(
     model=LSTMShape(cells=24, projection=16, delay=1),
     streams=3,
@@ -52,40 +49,25 @@ STUDENT = StudentConfig(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Models this small run no faster on more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-class Silent:
-    """A display that shows nothing, and may pull the plug when an epoch begins."""
+class StopsBefore(Silent):
+    """A display that interrupts a run when an epoch begins."""
 
-    def __init__(self, interrupt_before: int | None = None) -> None:
-        self.interrupt_before = interrupt_before
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
 
     def begin(self, epoch: int, objective: Objective, frames: int) -> None:
-        if epoch == self.interrupt_before:
+        if epoch == self.epoch:
             raise KeyboardInterrupt
-
-    def update(self, sums: Sums) -> None: ...
-
-    def end(self, metrics: EpochMetrics) -> None: ...
 
 
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a corpus, a teacher trained on it and the teacher's store."""
     root = tmp_path_factory.mktemp("journey")
-    corpus = make_learnable_corpus(root / "corpus")
-    train_teacher(open_examples(root / "corpus"), TEACHER, root / "teacher", Silent())
-    teacher = load_teacher(root / "teacher")
-    assert teacher is not None
-    storage = open_storage(root / "store", writable=True)
-    generate(corpus, teacher, storage, TopK(k=6), shard_frames=SHARD_FRAMES, chunk_frames=CHUNK_FRAMES)
+    make_learnable_store(root, TEACHER)
     return root
 
 
@@ -151,7 +133,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(journey: Path, tmp_path: Pa
     whole = student(journey, tmp_path / "whole", Targets.PRETRAIN)
     for before in (1, 2, 3, 5):  # at the start, within either stage, and where the second begins
         with pytest.raises(KeyboardInterrupt):
-            student(journey, tmp_path / "cut", Targets.PRETRAIN, Silent(interrupt_before=before))
+            student(journey, tmp_path / "cut", Targets.PRETRAIN, StopsBefore(before))
         assert (tmp_path / "cut" / STATE).exists() == (before > 1)
     rest = student(journey, tmp_path / "cut", Targets.PRETRAIN)
     assert losses(rest) == losses(whole)
@@ -161,7 +143,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(journey: Path, tmp_path: Pa
 def test_an_interrupted_teacher_goes_on_to_the_same_bits(journey: Path, tmp_path: Path) -> None:
     corpus = open_examples(journey / "corpus")
     with pytest.raises(KeyboardInterrupt):
-        train_teacher(corpus, TEACHER, tmp_path, Silent(interrupt_before=2))
+        train_teacher(corpus, TEACHER, tmp_path, StopsBefore(2))
     train_teacher(corpus, TEACHER, tmp_path, Silent())
     assert (tmp_path / WEIGHTS).read_bytes() == (journey / "teacher" / WEIGHTS).read_bytes()
 

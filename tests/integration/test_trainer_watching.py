@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
 
-from tests.learnable_store import STUDENT, make_learnable_store
+from tests.learnable_store import STUDENT, PullsThePlug, make_learnable_store
 from trainer.commands.training import configured
 from trainer.config import LoopConfig, StudentConfig, Targets
 from trainer.config_file import CONFIG
 from trainer.examples import open_examples
-from trainer.metrics import Sums
 from trainer.metrics_files import EVENTS, METRICS, STEPS
 from trainer.student import train_student
 from trainer.task import Silent
@@ -47,16 +46,6 @@ def scalars(directory: Path, name: str) -> list[tuple[int, float]]:
         for value in event.summary.value
         if value.tag == name
     ]
-
-
-class PullsThePlug(Silent):
-    def __init__(self, batches: int) -> None:
-        self.left = batches
-
-    def update(self, sums: Sums) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 def test_lines_and_event_files_say_the_same_also_after_an_interruption(store: Path, tmp_path: Path) -> None:
