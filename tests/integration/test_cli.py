@@ -16,7 +16,7 @@ from tests.samples import make_corpus, make_store
 
 COMMANDS = [
     *("corpus", "teacher", "plan", "generate", "info", "show", "verify", "compact", "copy", "recode"),
-    *("serve", "token", "train", "evaluate", "demo"),
+    *("serve", "token", "train", "evaluate", "export", "demo"),
 ]
 
 
