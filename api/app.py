@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from api import deprecation, problems
+from api.answers import Answers
 from api.auth import Admission, Authentication, Tokens
 from api.cache import Cache
 from api.catalogue import Catalogue
@@ -102,7 +103,8 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.catalogue = catalogue
-    app.state.cache = Cache(settings.limits.cache_bytes)
+    app.state.cache = Cache[bytes](settings.limits.cache_bytes, len)
+    app.state.answers = Answers(settings.limits.cache_bytes)
     app.state.settings = settings
     app.state.cache_scope = "private" if settings.tokens else "public"
     # Spans and notices of deprecation are for layers: there, every answer goes through them.

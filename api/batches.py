@@ -63,7 +63,7 @@ class _Span:
 class Batch:
     """What is asked of one source."""
 
-    def __init__(self, source: Source, asked: Softened, cache: Cache) -> None:
+    def __init__(self, source: Source, asked: Softened, cache: Cache[bytes]) -> None:
         self._source = source
         self._asked = asked
         self._cache = cache
@@ -159,7 +159,7 @@ class Batch:
             return message(one_row(self._schema, place, {}), compress)
         metrics.frames_decoded(self._source.key[0], span.stop - span.start)
         made = message(one_row(self._schema, place, arrays), compress)
-        self._cache.put(key, made)
+        self._cache.put(key, bytes(made))
         return made
 
     def _arrays(self, span: _Span) -> dict[str, NDArray[np.generic]]:

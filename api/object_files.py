@@ -26,8 +26,8 @@ _FRESH_SECONDS = 1.0
 _NOW: int | None = getattr(os, "RWF_NOWAIT", None)
 """The flag of Linux for reads that fail rather than wait for a disk."""
 
-_AT_HAND_BYTES = 256 * 1024
-"""Of more at once, the way to a thread is not what takes the time."""
+_AT_HAND_BYTES = 2 * 1024 * 1024
+"""Copying more at once would hold up others, and then the way to a thread is not what takes the time."""
 
 
 class _Scratch(threading.local):

@@ -1,0 +1,28 @@
+"""Small answers that are asked for again and again, kept whole: indices of shards, metadata, an utterance."""
+
+from __future__ import annotations
+
+from api.cache import Cache
+from api.lean import Whole
+
+_SHARE = 16
+"""This fraction of what may be kept ready is for them …"""
+
+_ENTRY_BYTES = 1024
+"""… with what each takes beside its body."""
+
+ASKED_BYTES = 512
+"""What was asked is a part of the key; of longer requests, no answer is kept."""
+
+
+class Answers(Cache[Whole]):
+    """Args:
+    limit: bytes of everything that is kept ready, of which these get a share.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit // _SHARE, _size)
+
+
+def _size(answer: Whole) -> int:
+    return len(answer.body) + _ENTRY_BYTES
