@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,11 @@ LENGTHS = {f"utterance-{n:02}": 40 + 37 * n % 160 for n in range(24)}
 Change = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 
 
-def make_learnable_corpus(path: Path, change: Change = lambda utterance_id, features: features) -> Corpus:
+def make_learnable_corpus(
+    path: Path,
+    change: Change = lambda utterance_id, features: features,
+    utterances: Sequence[str] = tuple(LENGTHS),
+) -> Corpus:
     """Labels that stay for 4 to 9 frames, features around their class's mean; ``change`` may spoil some."""
     storage = open_storage(path, writable=True)
     attributes = Attributes(
@@ -39,7 +43,7 @@ def make_learnable_corpus(path: Path, change: Change = lambda utterance_id, feat
         corpus={"name": "learnable"},
     )
     writer = create(storage, attributes)
-    plans = plan_shards(LENGTHS.items(), SHARD_FRAMES)
+    plans = plan_shards(((name, LENGTHS[name]) for name in utterances), SHARD_FRAMES)
     writer.allocate(len(plans))
     means = np.random.default_rng(0).normal(scale=1.5, size=(CLASSES, DIMENSIONS))
     for plan in plans:

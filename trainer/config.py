@@ -6,7 +6,6 @@ rate is ours divided by the frames of a batch (the paper's 0.0001 at 4 streams o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -184,13 +183,6 @@ class StudentConfig:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def identity(config: TeacherConfig | StudentConfig, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is, in JSON values: it goes on only under the same. ``data``: what it is of."""
-    told = config.to_json()
-    del told["loop"]
-    return {**told, **data}
 
 
 TEACHERS: dict[Preset, TeacherConfig] = {

@@ -1,6 +1,6 @@
 """Configurations as TOML: a section for each component, and what is not named as it was.
 
-store = "runs/demo/store"
+store = "runs/demo/store"    # or several: ["runs/a/store", "s3://bucket/store"]
 targets = "pretrain"
 temperature = 2.0
 
@@ -30,7 +30,7 @@ from trainer.config import OPTIMIZERS, StudentConfig, TeacherConfig
 
 CONFIG = "config.toml"
 SOURCE = "store"
-"""The key beside the components' that names what a run learns from: a store or a corpus."""
+"""The key beside the components' that names what a run learns from: a store or corpus, or a list of them."""
 
 Config = TypeVar("Config", TeacherConfig, StudentConfig)
 
@@ -45,9 +45,25 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InvalidInputError(f"{path} cannot be read as TOML: {error}") from None
 
 
-def to_toml(config: TeacherConfig | StudentConfig, source: str) -> str:
+def to_toml(config: TeacherConfig | StudentConfig, *sources: str) -> str:
     """All that was used, for `with_values` to read; a key that is not there was not set."""
-    return tomli_w.dumps(_without_none({SOURCE: source, **config.to_json()}))
+    named = sources[0] if len(sources) == 1 else list(sources)
+    return tomli_w.dumps(_without_none({SOURCE: named, **config.to_json()}))
+
+
+def take_sources(values: dict[str, Any], where: str) -> list[str]:
+    """The stores and corpora that a file names, taken out of its values.
+
+    Raises:
+        InvalidInputError: they are not named by text.
+    """
+    named = values.pop(SOURCE, [])
+    sources = named if isinstance(named, list) else [named]
+    if not all(isinstance(source, str) for source in sources):
+        raise InvalidInputError(
+            f"{where}: {SOURCE} = {named!r}: input should be a path or URL, or a list of them."
+        )
+    return sources
 
 
 def with_values(config: Config, values: Mapping[str, Any], where: str) -> Config:

@@ -107,12 +107,19 @@ class Examples:
         return self.attributes.tracks[FEATURES].width or 1
 
     def identity(self) -> dict[str, Any]:
-        """What a training run must not find changed when it goes on; JSON values."""
+        """What a training run must not find changed when it goes on, wherever it lies now; JSON values.
+
+        Raises:
+            InvalidInputError: there are no frames to train on, or none for cross-validation.
+        """
         teacher = self.attributes.teacher
         return {
             "classes": self.class_count,
             "corpus": self.attributes.corpus,
             "teacher": teacher and teacher.fingerprint,
+            "codec": self.attributes.codec,
+            "codec_arrays": {name: array.sha256 for name, array in self.attributes.codec_arrays.items()},
+            "frames": {split: self.num_frames(split) for split in ("train", "cv")},
         }
 
     def splits(self) -> list[str]:

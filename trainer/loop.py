@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from trainer.checkpoint import save_model, write_whole
-from trainer.config import LoopConfig, Stage, StudentConfig, TeacherConfig, identity
+from trainer.config import LoopConfig, Stage, StudentConfig, TeacherConfig
 from trainer.config_file import CONFIG, to_toml
 from trainer.examples import Examples
+from trainer.identity import identity
 from trainer.metrics import EpochMetrics, StepMetrics
 from trainer.metrics_files import MetricsFiles
 from trainer.optimizers import OptimizerConfig
@@ -49,15 +50,15 @@ class Plan:
     config: str
 
     @classmethod
-    def of(cls, config: StudentConfig | TeacherConfig, examples: Examples) -> Plan:
+    def of(cls, config: StudentConfig | TeacherConfig, sources: Sequence[Examples]) -> Plan:
         return cls(
             config.stages(),
             config.optimizer,
             config.schedule,
             config.loop,
-            identity(config, examples.identity()),
-            examples.attributes.features,
-            to_toml(config, examples.url),
+            identity(config, sources),
+            sources[0].attributes.features,
+            to_toml(config, *(examples.url for examples in sources)),
         )
 
 
@@ -69,7 +70,7 @@ class Run:
     """
 
     def __init__(self, task: Task, plan: Plan, directory: Path) -> None:
-        """Raises `ConflictError` if the directory holds a run of another configuration."""
+        """Raises `ConflictError` if the directory holds a run of another configuration or other stores."""
         self.task = task
         self.plan = plan
         self.directory = directory

@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softstore.errors import ConflictError, FormatError, InvalidInputError
+from softstore.errors import FormatError, InvalidInputError
 from trainer.config import Stage
+from trainer.identity import check_same
 from trainer.metrics import EpochMetrics, Sums
 from trainer.models import AcousticModel
 from trainer.ranks import Ranks
 from trainer.schedule import Schedule, schedule_from_json
 from trainer.training_state import STATE, TrainingState, load_state, named, save_state
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 class RunState:
@@ -118,7 +119,7 @@ class RunState:
         """Go on from what the directory holds; returns what the model carried, None if there is nothing.
 
         Raises:
-            ConflictError: it holds a run of another configuration.
+            ConflictError: it holds a run of another configuration, or of other stores.
             FormatError: it was saved by another version.
             InvalidInputError: ranks do not see the same.
         """
@@ -138,11 +139,7 @@ class RunState:
                 f"{directory / STATE} was saved by another version of softstore: go on with that one, or "
                 "remove it to train afresh."
             )
-        if differing := list(_differing(identity, progress["identity"])):
-            raise ConflictError(
-                f"{directory} holds a run with another {', '.join(differing)}: "
-                "choose another directory, or remove that one."
-            )
+        check_same(directory, identity, progress["identity"])
         self.model.load_state_dict(named(tensors, "model"))
         self.kept = named(tensors, "kept")
         of_optimizer = named(tensors, "optimizer")
@@ -160,13 +157,3 @@ class RunState:
         self.learning_rate = progress["learning_rate"]
         self.history = [EpochMetrics(**metrics) for metrics in progress["history"]]
         return named(tensors, "carried")
-
-
-def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The keys, ``section.key``, of what is not the same in both."""
-    for key in [*ours, *(key for key in theirs if key not in ours)]:
-        mine, other = ours.get(key), theirs.get(key)
-        if isinstance(mine, Mapping) and isinstance(other, Mapping):
-            yield from _differing(mine, other, f"{prefix}{key}.")
-        elif mine != other:
-            yield prefix + key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -24,11 +24,13 @@ from trainer.streams import Batch
 class StreamTask(CorpusTask[RecurrentModel]):
     """A `trainer.task.Task`: each stream reads one utterance after another, the LSTM's state goes along."""
 
-    def __init__(self, examples: Examples, config: StudentConfig, shape: LSTMShape, ranks: Ranks) -> None:
-        super().__init__(examples, config.streams * config.chunk_frames, config.seed, ranks)
+    def __init__(
+        self, sources: Sequence[Examples], config: StudentConfig, shape: LSTMShape, ranks: Ranks
+    ) -> None:
+        super().__init__(sources, config.streams * config.chunk_frames, config.seed, ranks)
         self.config = config
         self.shape = shape
-        self.model = shape.build(examples.input_dim, examples.class_count).to(ranks.device)
+        self.model = shape.build(sources[0].input_dim, sources[0].class_count).to(ranks.device)
         self._steps = GraphedSteps(self.model)
         self._states: list[State] = []
 
@@ -42,7 +44,7 @@ class StreamTask(CorpusTask[RecurrentModel]):
     def batches(self, objective: Objective, epoch: int, first: int = 0) -> Iterable[Batch]:
         """What `train` learns from: this rank's batches of an epoch, from batch ``first`` on."""
         batches = StreamBatches(
-            self.examples,
+            self.sources,
             "train",
             streams=self.config.streams,
             chunk_frames=self.config.chunk_frames,
@@ -78,7 +80,7 @@ class StreamTask(CorpusTask[RecurrentModel]):
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.amp):
             logits = self.model.classify(hidden.flatten(0, 1).index_select(0, rows))
         labels = batch.labels.flatten()[rows]
-        soften = self.examples.softener(select(batch.encoded, rows))
+        soften = self.sources[0].softener(select(batch.encoded, rows))
         return judge(objective, logits.float(), labels, soften, lambda: batch.utterance_ids)
 
 

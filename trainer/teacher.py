@@ -74,7 +74,8 @@ class FrameTask(CorpusTask[DNN]):
     """
 
     def __init__(self, examples: Examples, config: TeacherConfig, ranks: Ranks = Ranks()) -> None:
-        super().__init__(examples, config.batch_frames, config.seed, ranks)
+        super().__init__([examples], config.batch_frames, config.seed, ranks)
+        self.examples = examples
         self.config = config
         self.model = config.model.build(examples.input_dim, examples.class_count).to(ranks.device)
         self._kept: _Block | None = None
@@ -132,7 +133,7 @@ def train_teacher(
         SoftstoreError: the loss became infinite or no number.
         Stopped: SIGTERM or SIGINT came; the state is saved.
     """
-    plan = Plan.of(config, examples)
+    plan = Plan.of(config, [examples])
     run = Run(FrameTask(examples, config, ranks), plan, directory)
     run.fit(display)
     return run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -23,16 +23,20 @@ class UtteranceTask(CorpusTask[AcousticModel]):
     """A `trainer.task.Task`: utterances of similar length side by side, nothing carried between batches."""
 
     def __init__(
-        self, examples: Examples, config: StudentConfig, shape: DNNShape | BLSTMShape, ranks: Ranks
+        self,
+        sources: Sequence[Examples],
+        config: StudentConfig,
+        shape: DNNShape | BLSTMShape,
+        ranks: Ranks,
     ) -> None:
-        super().__init__(examples, config.batch_frames, config.seed, ranks)
+        super().__init__(sources, config.batch_frames, config.seed, ranks)
         self.config = config
-        model: AcousticModel = shape.build(examples.input_dim, examples.class_count)
+        model: AcousticModel = shape.build(sources[0].input_dim, sources[0].class_count)
         self.model = model.to(ranks.device)
 
     def train(self, objective: Objective, epoch: int, first: int = 0) -> Iterator[Outcome]:
         batches = UtteranceBatches(
-            self.examples,
+            self.sources,
             "train",
             frames=self.config.batch_frames,
             seed=self.config.seed,
@@ -55,5 +59,5 @@ class UtteranceTask(CorpusTask[AcousticModel]):
             hidden = self.model.embed(utterances or [batch.features[:1, 0]])[: len(rows)]
             logits = self.model.classify(hidden)
         labels = batch.labels.flatten()[rows]
-        soften = self.examples.softener(select(batch.encoded, rows))
+        soften = self.sources[0].softener(select(batch.encoded, rows))
         return judge(objective, logits.float(), labels, soften, lambda: batch.utterance_ids)

@@ -39,8 +39,8 @@ def sums(outcomes: Iterable[Outcome]) -> tuple[float, int, int]:
 def students(examples: Examples, config: StudentConfig, ranks: list[Ranks]) -> list[Task]:
     shape = config.model
     if isinstance(shape, LSTMShape):
-        return [StreamTask(examples, config, shape, mine) for mine in ranks]
-    return [UtteranceTask(examples, config, shape, mine) for mine in ranks]
+        return [StreamTask([examples], config, shape, mine) for mine in ranks]
+    return [UtteranceTask([examples], config, shape, mine) for mine in ranks]
 
 
 @pytest.mark.parametrize("ranks", RANKS.values(), ids=RANKS)
@@ -63,13 +63,13 @@ def test_a_students_epoch_is_all_frames_once(
         task.prepare()
         # Its last layer starts at zero, where nothing could be told apart.
         torch.nn.init.normal_(task.model.output.weight, generator=torch.manual_seed(1))
-    loss, frames, correct = sums(validate(tasks[0].model, examples, "train", OBJECTIVE))
+    loss, frames, correct = sums(validate(tasks[0].model, [examples], "train", OBJECTIVE))
     found = [sums(task.train(OBJECTIVE, epoch=1)) for task in tasks]
     assert sum(part[1] for part in found) == frames == tasks[0].train_frames
     assert sum(part[0] for part in found) == pytest.approx(loss, rel=1e-4)
     assert sum(part[2] for part in found) == pytest.approx(correct, abs=2)
     together = [sums(task.validate(OBJECTIVE)) for task in tasks]
-    whole = sums(validate(tasks[0].model, examples, "cv", OBJECTIVE))
+    whole = sums(validate(tasks[0].model, [examples], "cv", OBJECTIVE))
     assert tuple(map(sum, zip(*together, strict=True))) == pytest.approx(whole, rel=1e-5)
 
 
@@ -83,7 +83,7 @@ def test_a_teachers_epoch_is_all_frames_once(
     for task in tasks:
         task.prepare()
         torch.nn.init.normal_(task.model.output.weight, generator=torch.manual_seed(1))
-    loss, frames, _ = sums(validate(tasks[0].model, examples, "train", hard))
+    loss, frames, _ = sums(validate(tasks[0].model, [examples], "train", hard))
     found = [sums(task.train(hard, epoch=1)) for task in tasks]
     assert sum(part[1] for part in found) == frames
     assert sum(part[0] for part in found) == pytest.approx(loss, rel=1e-4)

@@ -70,7 +70,7 @@ def test_lines_and_event_files_say_the_same_also_after_an_interruption(store: Pa
 
 def test_what_was_used_lies_beside_the_model(store: Path, tmp_path: Path) -> None:
     train_student(open_examples(store), WATCHED, tmp_path, Silent())
-    assert configured(StudentConfig(), tmp_path / CONFIG, None, {}) == (WATCHED, str(store))
+    assert configured(StudentConfig(), tmp_path / CONFIG, [], {}) == (WATCHED, [str(store)])
 
 
 def test_a_student_learns_as_well_in_bfloat16(store: Path, tmp_path: Path) -> None:

@@ -20,17 +20,25 @@ PAPER = STUDENTS[Preset.PAPER]
 
 def read(tmp_path: Path, text: str, **options: Any) -> StudentConfig:
     (tmp_path / "student.toml").write_text(text)
-    return configured(PAPER, tmp_path / "student.toml", "store", options)[0]
+    return configured(PAPER, tmp_path / "student.toml", ["store"], options)[0]
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     student = STUDENTS[Preset.DEMO]
-    file.write_text(to_toml(student, "s3://bucket/store"))
-    assert configured(StudentConfig(), file, None, {}) == (student, "s3://bucket/store")
+    for stores in (["s3://bucket/store"], ["runs/a/store", "https://host/v1/stores/b"]):
+        file.write_text(to_toml(student, *stores))
+        assert configured(StudentConfig(), file, [], {}) == (student, stores)
     teacher = TEACHERS[Preset.DEMO]
     file.write_text(to_toml(teacher, "corpus"))
-    assert configured(TeacherConfig(), file, None, {}) == (teacher, "corpus")
+    assert configured(TeacherConfig(), file, [], {}) == (teacher, ["corpus"])
+
+
+def test_stores_that_are_given_take_the_place_of_all_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "student.toml").write_text('store = "one"')
+    assert configured(PAPER, tmp_path / "student.toml", [], {})[1] == ["one"]
+    (tmp_path / "student.toml").write_text('store = ["one", "two"]')
+    assert configured(PAPER, tmp_path / "student.toml", ["three"], {})[1] == ["three"]
 
 
 def test_options_change_what_a_file_changes_of_a_preset(tmp_path: Path) -> None:
@@ -68,7 +76,8 @@ def test_another_kind_begins_with_its_own_defaults(tmp_path: Path) -> None:
             "[schedule]\nstop = 1979-05-27",
             "student.toml: schedule.stop = '1979-05-27': input should be a valid",
         ),
-        ("store = 7", "student.toml: store = 7: input should be a path or URL."),
+        ("store = 7", "student.toml: store = 7: input should be a path or URL, or a list of them."),
+        ('store = ["a", 7]', r"student.toml: store = \['a', 7\]: input should be a path or URL, or a list"),
         ("[model", "student.toml cannot be read as TOML: "),
     ],
 )
@@ -85,8 +94,8 @@ def test_the_example_of_the_documentation_is_one(tmp_path: Path) -> None:
 
 def test_something_must_be_there_to_learn_from(tmp_path: Path) -> None:
     with pytest.raises(SoftstoreError, match="name a store or corpus"):
-        configured(PAPER, None, None, {})
+        configured(PAPER, None, [], {})
     with pytest.raises(NotFoundError, match=r"no configuration .*missing\.toml"):
-        configured(PAPER, tmp_path / "missing.toml", "store", {})
+        configured(PAPER, tmp_path / "missing.toml", ["store"], {})
     with pytest.raises(InvalidInputError, match="the options: epochs must be at least 1, not 0"):
-        configured(PAPER, None, "store", {"epochs": 0})
+        configured(PAPER, None, ["store"], {"epochs": 0})

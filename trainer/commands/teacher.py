@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from softstore.commands.token_option import TokenOption
+from softstore.errors import InvalidInputError
 from trainer.commands.options import (
     AmpOption,
     CheckpointSecondsOption,
@@ -84,10 +85,13 @@ def train(
         "optimizer": {"kind": optimizer, "learning_rate": learning_rate},
         "schedule": {"keep_epochs": keep_epochs},
     }
+    named = [] if corpus is None else [corpus]
     if resume:
-        told, source = resumed(TeacherConfig(), out, corpus, config, options, loop)
+        told, sources = resumed(TeacherConfig(), out, named, config, options, loop)
     else:
-        told, source = configured(TEACHERS[preset], config, corpus, {**options, "loop": loop})
+        told, sources = configured(TEACHERS[preset], config, named, {**options, "loop": loop})
+    if len(sources) > 1:
+        raise InvalidInputError(f"A teacher learns from one corpus, and {len(sources)} are named.")
     with running(console, "teacher train", out, told.loop) as (display, ranks):
-        run = train_teacher(open_examples(source, token), told, out, display, ranks)
+        run = train_teacher(open_examples(sources[0], token), told, out, display, ranks)
     report(console, run, out)

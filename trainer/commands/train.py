@@ -30,7 +30,11 @@ from trainer.student import train_student
 def train(
     out: Annotated[Path, typer.Option(help="The directory the student is written to.")],
     store: Annotated[
-        str | None, typer.Option(help="The store: a path, s3:// or http(s):// URL; needed, if not in a file.")
+        list[str] | None,
+        typer.Option(
+            help="A store: a path, s3:// or http(s):// URL; may be given several times, to mix them. Needed, "
+            "if not in a file."
+        ),
     ] = None,
     resume: ResumeOption = False,
     config: ConfigOption = None,
@@ -94,6 +98,10 @@ def train(
     **paper**: 2 × 800 cells, projection 512, 4 streams. **demo**: 2 × 192 cells, projection 96, 32
     streams, for two cores and a minute or two.
 
+    Several stores, each a path or any URL, are mixed as if they were one: train with train and cv with cv,
+    every frame once an epoch. Soft targets must be encoded alike in all. `--token` and `--cache` are for all
+    of them: name no host that is not to see the token. To go on with a run, name them in the same order.
+
     Leaves the best student so far in `model.safetensors` and `model.json`, what was configured in
     `config.toml`, a line for each epoch in `metrics.jsonl` and for each 100 updates in `steps.jsonl`, and in
     `checkpoint.safetensors` what it needs to go on. Run it again after an interruption, or with `--resume`,
@@ -101,6 +109,7 @@ def train(
 
         softstore train --store runs/demo/store --out runs/demo/students/soft --targets soft --preset demo
         softstore train --store https://host/v1/stores/demo/objects --out student --targets pretrain
+        softstore train --store runs/clean --store s3://bucket/noisy --out student --targets soft
         softstore train --config student.toml --out student --learning-rate 0.004
         softstore train --resume --out student
         torchrun --nproc-per-node 2 -m softstore train --config student.toml --out student
@@ -122,9 +131,10 @@ def train(
         "schedule": {"keep_epochs": keep_epochs},
     }
     if resume:
-        told, source = resumed(StudentConfig(), out, store, config, options, loop)
+        told, sources = resumed(StudentConfig(), out, store or [], config, options, loop)
     else:
-        told, source = configured(STUDENTS[preset], config, store, {**options, "loop": loop})
+        told, sources = configured(STUDENTS[preset], config, store or [], {**options, "loop": loop})
     with running(console, "train", out, told.loop) as (display, ranks):
-        run = train_student(open_examples(source, token, cache=cache), told, out, display, ranks)
+        examples = [open_examples(source, token, cache=cache) for source in sources]
+        run = train_student(examples, told, out, display, ranks)
     report(console, run, out)

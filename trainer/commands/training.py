@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from softstore.errors import InvalidInputError, NotFoundError
 from trainer.config import LoopConfig, StudentConfig, TeacherConfig
-from trainer.config_file import CONFIG, SOURCE, read_toml, with_values
+from trainer.config_file import CONFIG, read_toml, take_sources, with_values
 from trainer.device import choose_device
 from trainer.display import TerminalDisplay
 from trainer.loop import Run
@@ -27,11 +27,12 @@ Config = TypeVar("Config", TeacherConfig, StudentConfig)
 
 
 def configured(
-    base: Config, file: Path | None, source: str | None, options: Mapping[str, Any]
-) -> tuple[Config, str]:
+    base: Config, file: Path | None, sources: Sequence[str], options: Mapping[str, Any]
+) -> tuple[Config, Sequence[str]]:
     """A configuration and what to learn from: ``base``, changed by a file, and that by options.
 
     Args:
+        sources: stores and corpora; where there are any, in the place of all that the file names.
         options: by key or section, as in a file; None where an option was not given.
 
     Raises:
@@ -41,29 +42,27 @@ def configured(
     config = base
     if file is not None:
         values = read_toml(file)
-        named = values.pop(SOURCE, None)
-        if not isinstance(named, str | None):
-            raise InvalidInputError(f"{file}: {SOURCE} = {named!r}: input should be a path or URL.")
-        source = source or named
+        named = take_sources(values, str(file))
+        sources = sources or named
         config = with_values(config, values, str(file))
     config = with_values(config, _given(options), "the options")
-    if source is None:
+    if not sources:
         raise InvalidInputError("There is nothing to learn from: name a store or corpus.")
-    return config, source
+    return config, sources
 
 
 def resumed(
     base: Config,
     out: Path,
-    source: str | None,
+    sources: Sequence[str],
     file: Path | None,
     options: Mapping[str, Any],
     loop: Mapping[str, Any],
-) -> tuple[Config, str]:
+) -> tuple[Config, Sequence[str]]:
     """The configuration that a run left in its directory.
 
     Args:
-        source, loop: what may be another than it was, for it changes no result.
+        sources, loop: what may be another than it was, for it changes no result.
 
     Raises:
         InvalidInputError: anything else is given.
@@ -76,7 +75,7 @@ def resumed(
         )
     if not (out / CONFIG).exists():
         raise NotFoundError(f"There is no run to go on with in {out}: it has no {CONFIG}.")
-    return configured(base, out / CONFIG, source, {"loop": loop})
+    return configured(base, out / CONFIG, sources, {"loop": loop})
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -16,15 +16,23 @@ from trainer.objectives import Objective, Outcome, judge
 
 def validate(
     model: AcousticModel,
-    examples: Examples,
+    sources: Sequence[Examples],
     split: str,
     objective: Objective,
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[Outcome]:
-    """An objective on all frames of a split, without gradients; of W ranks each does every W-th utterance."""
-    utterances = examples.in_order(split, targets=objective.uses_targets)
+    """An objective on all frames of a split, without gradients; of W ranks each does every W-th utterance.
+
+    Args:
+        sources: one store after the other; they are encoded alike.
+    """
+    utterances = (
+        example
+        for examples in sources
+        for example in examples.in_order(split, targets=objective.uses_targets)
+    )
     for block in blocks(model, islice(utterances, rank, None, world_size)):
-        soften = examples.softener(block.encoded)
+        soften = sources[0].softener(block.encoded)
         with torch.inference_mode():
             yield judge(objective, block.logits, block.labels, soften, partial(list, block.utterance_ids))

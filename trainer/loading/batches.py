@@ -154,6 +154,16 @@ def check_go_together(sources: Sequence[Examples], targets: bool) -> None:
                 f"{first.url} has {ours[0]} features and {ours[1]} classes, {other.url} has {theirs[0]} and "
                 f"{theirs[1]}: mix stores of the same."
             )
+        if first.attributes.features != other.attributes.features:
+            raise InvalidInputError(
+                f"{first.url} and {other.url} have features of another kind: mix stores of the same."
+            )
+        names = [each.attributes.class_names for each in (first, other)]
+        if all(names) and names[0] != names[1]:
+            raise InvalidInputError(
+                f"{first.url} and {other.url} name their classes differently, so a label would mean another "
+                "senone in each: mix corpora that are labelled with the same ones."
+            )
         if targets and other.codec is None:
             raise InvalidInputError(
                 f"{other.url} is a corpus and has no soft targets: make a store of it with "
