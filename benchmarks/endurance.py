@@ -35,7 +35,7 @@ import numpy as np
 import typer
 
 from benchmarks.harness import JsonOption, QuickOption, Row, Target, report
-from benchmarks.killable import SHARD_FRAMES, Run
+from benchmarks.killable_generation import SHARD_FRAMES, Generation
 from benchmarks.observed_teacher import frames_asked
 from benchmarks.random_corpus import add_utterances
 from benchmarks.s3_server import BUCKET, s3_server
@@ -117,12 +117,12 @@ class Endurance:
         """One store, from nothing until it is whole."""
         traces = Path(tempfile.mkdtemp(dir=self.work))
         environment = self.environment | {"OBSERVED_IN": str(traces), "OBSERVED_PAUSE": str(PAUSE)}
-        runs: list[Run] = []
+        runs: list[Generation] = []
         whole = False
         try:
             while not whole:
                 who = "alone" if self._enough() else self._next()
-                runs.append(Run(self.corpus, store, traces, who, environment))
+                runs.append(Generation(self.corpus, store, traces, who, environment))
                 self.tally.runs += 1
                 whole = self._disturb(runs[-1])
             for run in runs:
@@ -136,7 +136,7 @@ class Endurance:
     def _next(self) -> str:
         return self.tally.turns[self.tally.kills.total() % len(self.tally.turns)]
 
-    def _disturb(self, run: Run) -> bool:
+    def _disturb(self, run: Generation) -> bool:
         """Kill in a run until it is dead or done; whether it is done."""
         while not self._enough():
             who = self._next()
@@ -147,7 +147,7 @@ class Endurance:
         run.end()
         return True
 
-    def _kill(self, run: Run, who: str) -> bool:
+    def _kill(self, run: Generation, who: str) -> bool:
         """Wait for a random moment, and kill; False if the run had ended before."""
         while run.running and not run.has_begun():
             time.sleep(0.005)
@@ -162,12 +162,7 @@ class Endurance:
                 os.kill(self.random.choice(run.workers()), signal.SIGKILL)
                 self._count(who)
             return True
-        if who == "all":
-            os.killpg(run.process.pid, signal.SIGKILL)
-        else:
-            run.process.kill()
-        # If it ended by itself in that very moment, it was not killed.
-        if run.process.wait() != -signal.SIGKILL:
+        if not run.kill(everyone=who == "all"):
             return False
         self._count(who)
         return True
@@ -214,7 +209,7 @@ def main(
         work = Path(directory)
         add_utterances(work / "corpus", range(60 if quick else 600), FRAMES, SHARD_FRAMES)
         (work / "traces").mkdir()
-        alone = Run(work / "corpus", str(work / "whole"), work / "traces", "alone", {})
+        alone = Generation(work / "corpus", str(work / "whole"), work / "traces", "alone", {})
         alone.end()
         whole = open_store(work / "whole")
         on_disk, on_s3 = Tally("directory", WHO), Tally("S3", WHO[2:] + WHO[:2])

@@ -1,4 +1,4 @@
-"""`softstore generate` as a process that is there to be killed, alone or with its workers."""
+"""The `softstore` command as a process that is there to be killed."""
 
 from __future__ import annotations
 
@@ -6,34 +6,29 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from benchmarks.observed_teacher import SPEC
-from benchmarks.random_corpus import CHUNK_FRAMES
-
 ROOT = Path(__file__).parents[1]
-SHARD_FRAMES = 512
 PATIENCE = 300
 """Seconds after which what should have ended is said to hang."""
 
 
-class Run:
-    """One `softstore generate`, in a session of its own."""
+class Killable:
+    """One `softstore`, in a session of its own.
 
-    def __init__(self, corpus: Path, store: str, traces: Path, who: str, environment: dict[str, str]) -> None:
-        self._traces = traces
-        self._with_workers = who != "alone"
-        self._known = {trace.name for trace in traces.iterdir()}
-        command = [sys.executable, "-m", "softstore", "generate", str(corpus), "--teacher", SPEC]
-        command += ["--store", store, "--progress", "quiet", "--codec", "topk"]
-        command += ["--shard-frames", str(SHARD_FRAMES), "--chunk-frames", str(CHUNK_FRAMES)]
-        self.errors = traces.parent / f"errors-{uuid4().hex}"
+    Args:
+        work: a directory; what the process complains of goes into a file there.
+        environment: besides what there is.
+    """
+
+    def __init__(self, arguments: Sequence[str | Path], work: Path, environment: Mapping[str, str]) -> None:
+        self.errors = work / f"errors-{uuid4().hex}"
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [*command, "--workers", "2"] if self._with_workers else command,
+                [sys.executable, "-m", "softstore", *map(str, arguments)],
                 cwd=ROOT,
                 env=os.environ | environment,
                 stdin=subprocess.DEVNULL,
@@ -41,20 +36,18 @@ class Run:
                 stderr=errors,
                 start_new_session=True,
             )
-        self._trace = traces / str(self.process.pid)
 
     @property
     def running(self) -> bool:
         return self.process.poll() is None
 
-    def workers(self) -> list[int]:
-        """Those that have loaded the teacher, and live."""
-        ours = [int(trace.name) for trace in self._traces.iterdir() if trace.name not in self._known]
-        return [pid for pid in ours if pid != self.process.pid and Path(f"/proc/{pid}").exists()]
-
-    def has_begun(self) -> bool:
-        """Whether those who are to make shards have loaded the teacher."""
-        return bool(self.workers()) if self._with_workers else self._trace.exists()
+    def kill(self, everyone: bool = False) -> bool:
+        """SIGKILL, for all of its session or itself alone; False if it had ended by itself just then."""
+        if everyone:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        else:
+            self.process.kill()
+        return self.process.wait() == -signal.SIGKILL
 
     def end(self) -> None:
         """Wait for it; it must end well."""
@@ -62,17 +55,7 @@ class Run:
             raise RuntimeError(f"a run ended with {self.process.returncode}: {self.errors.read_text()}")
 
     def wipe_out(self) -> None:
+        """Whatever is left of its session, if anything is."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-
-    def wait_for_workers(self) -> None:
-        """Until nobody of its session is left."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            try:
-                os.killpg(self.process.pid, 0)
-            except ProcessLookupError:
-                return
-            time.sleep(0.05)
-        raise RuntimeError("the workers of a killed driver live on")

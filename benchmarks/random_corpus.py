@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softstore.codecs import TrackSpec
 from softstore.errors import NotAStoreError
@@ -18,9 +20,21 @@ CLASSES = 200
 DIMENSIONS = 16
 CHUNK_FRAMES = 64
 
+Draw = Callable[[np.random.Generator, int], tuple[NDArray[np.float64], NDArray[np.int64]]]
+"""Features, (frames, `DIMENSIONS`), and labels, (frames,), of an utterance of so many frames."""
 
-def add_utterances(path: Path, numbers: range, frames: tuple[int, int], shard_frames: int) -> None:
+
+def noise(random: np.random.Generator, length: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Features that say nothing of the labels."""
+    return random.normal(size=(length, DIMENSIONS)), random.integers(0, CLASSES, length)
+
+
+def add_utterances(
+    path: Path, numbers: range, frames: tuple[int, int], shard_frames: int, draw: Draw = noise
+) -> None:
     """Write utterances, the same ones for the same numbers, into new shards of a corpus; it may be a new one.
+
+    Every tenth is cv, the others are train.
 
     Args:
         frames: the shortest and the longest utterance.
@@ -39,10 +53,12 @@ def add_utterances(path: Path, numbers: range, frames: tuple[int, int], shard_fr
         rows, features, labels = [], [], []
         for name in plan.utterance_ids:
             random, length = np.random.default_rng([1, int(name)]), lengths[int(name)]
-            row = {"num_frames": length, "speaker": "", "split": "train", "text": ""}
-            rows.append({"utterance_id": f"utterance-{int(name):06d}", **row})
-            features.append(random.normal(size=(length, DIMENSIONS)).astype(np.float16))
-            labels.append(random.integers(0, CLASSES, length).astype(np.uint16))
+            row = {"num_frames": length, "speaker": "", "text": ""}
+            split = "cv" if int(name) % 10 == 9 else "train"
+            rows.append({"utterance_id": f"utterance-{int(name):06d}", "split": split, **row})
+            heard, said = draw(random, length)
+            features.append(heard.astype(np.float16))
+            labels.append(said.astype(np.uint16))
         tracks = {FEATURES: np.concatenate(features), LABELS: np.concatenate(labels)}
         writer.write_shard(before + plan.shard, rows, tracks)
     writer.finish()
