@@ -47,6 +47,7 @@ from api.routers import stores as store_routes
 from api.settings import ServiceSettings, load_settings
 from api.tracing import Tracing
 from softstore import __version__
+from softstore.allocation import keep_memory
 
 _DESCRIPTION = """\
 A teacher's posteriors at any temperature, and the stores they lie in.
@@ -186,6 +187,7 @@ def _lifespan(
         # Each of them decodes alone: threads of one request that wait for those of another crawl.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
+        keep_memory()
         yield {STATE: app.state.express}
         torch.set_num_threads(threads)
         if access_log is not None:

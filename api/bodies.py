@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -17,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.batch_columns import END
 from api.formats import ARROW, JSON, NPY, JsonResponse
 from api.sending import send_pieces
 
@@ -133,6 +135,7 @@ def npy_response(
 def arrow_response(
     arrays: Iterable[Mapping[str, NDArray[Any]]],
     empty: Mapping[str, NDArray[Any]],
+    rows: Sequence[int],
     described: Mapping[str, Any],
     headers: Mapping[str, str],
 ) -> Response:
@@ -141,6 +144,7 @@ def arrow_response(
     Args:
         arrays: some frames at a time, columns by name, (frames,) or (frames, width), in C order.
         empty: the same of no frames.
+        rows: frames of each of ``arrays``.
         described: what the schema's `METADATA` says.
     """
     schema = _batch(empty).schema.with_metadata({METADATA: orjson.dumps(described)})
@@ -154,8 +158,10 @@ def arrow_response(
         writer.close()
         yield from sink.taken()
 
+    length = len(schema.serialize()) + len(END)
+    length += sum(_batch_bytes(empty, frames) * count for frames, count in Counter(rows).items())
     # The writer begins with the schema when it has a batch, or ends.
-    return PieceResponse(b"", pieces(), ARROW, headers)
+    return PieceResponse(b"", pieces(), ARROW, headers, length)
 
 
 def array_response(
@@ -171,7 +177,7 @@ def array_response(
         return JsonResponse({**described, name: array}, headers=headers)
     if media_type == NPY:
         return npy_response([array], array.dtype, array.shape, headers)
-    return arrow_response([{name: array}], {name: array[:0]}, described, headers)
+    return arrow_response([{name: array}], {name: array[:0]}, [len(array)], described, headers)
 
 
 def columns_response(
@@ -183,7 +189,8 @@ def columns_response(
     columns = {name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names or ()}
     if media_type == JSON:
         return JsonResponse({**described, **columns}, headers=headers)
-    return arrow_response([columns], {name: array[:0] for name, array in columns.items()}, described, headers)
+    empty = {name: array[:0] for name, array in columns.items()}
+    return arrow_response([columns], empty, [len(rows)], described, headers)
 
 
 class _Sink(io.RawIOBase):
@@ -218,6 +225,12 @@ class _Sink(io.RawIOBase):
 
 def _batch(columns: Mapping[str, NDArray[Any]]) -> pa.RecordBatch:
     return pa.record_batch({name: _column(array) for name, array in columns.items()})
+
+
+def _batch_bytes(empty: Mapping[str, NDArray[Any]], frames: int) -> int:
+    """Of a record batch of so many frames, whatever they are."""
+    alike = {name: np.empty((frames, *array.shape[1:]), array.dtype) for name, array in empty.items()}
+    return int(pa.ipc.get_record_batch_size(_batch(alike)))
 
 
 def _column(array: NDArray[Any]) -> pa.Array:

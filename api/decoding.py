@@ -42,39 +42,39 @@ class Softening:
         return finished.to(DTYPES[self.dtype])
 
 
+def pieces_of(frames: int, class_count: int) -> list[int]:
+    """How many frames each piece of a span has."""
+    most = max(PIECE_NUMBERS // class_count, 1)
+    return [min(most, frames - begin) for begin in range(0, frames, most)]
+
+
 def decode(
     utterance: StoredUtterance | EnsembleUtterance,
     temperature: float,
     start: int,
     stop: int,
-    *,
-    whole: bool = False,
 ) -> Iterator[Tensor]:
     """log p_T of a span: shape (some frames, classes), float32, C order.
 
     The stored arrays are read and checked before the first piece: what follows does not fail.
-
-    Args:
-        whole: all frames in one piece.
 
     Raises:
         InvalidInputError: there is no such span.
         CorruptDataError: bytes are missing or damaged.
     """
     if isinstance(utterance, EnsembleUtterance):
-        members = [decode(member, temperature, start, stop, whole=whole) for member in utterance.members]
+        members = [decode(member, temperature, start, stop) for member in utterance.members]
         # They have as many classes each, so the pieces are of the same frames.
         for pieces in zip(*members, strict=True):
             yield mixture(pieces, utterance.weights, utterance.mean)
         return
     attributes = utterance.frames.attributes
     unpacked = utterance.codec.unpack(utterance.encoded(start, stop))
-    first = start % attributes.block_frames
-    last = first + stop - start
-    frames = max(stop - start, 1) if whole else max(PIECE_NUMBERS // attributes.class_count, 1)
-    for begin in range(first, last, frames):
-        piece = span(unpacked, begin, min(begin + frames, last))
+    begin = start % attributes.block_frames
+    for frames in pieces_of(stop - start, attributes.class_count):
+        piece = span(unpacked, begin, begin + frames)
         yield utterance.codec.decode(piece, attributes.class_count, temperature).contiguous()
+        begin += frames
 
 
 def dense(

@@ -99,7 +99,7 @@ def corrupt_answer(store: str) -> None:
 _Labels = tuple[str, str, int, str]
 _waiting: list[tuple[_Labels, int, float]] = []
 
-_COUNTED_AFTER, _MOST_WAITING = 0.1, 4096
+_COUNTED_AFTER, _MOST_WAITING = 0.02, 512
 """To count is dearer than to note what is to be counted: that is done for many requests at a time, after so
 many seconds or requests, and before anybody is told."""
 

@@ -11,7 +11,7 @@ from fastapi import Response
 from numpy.typing import NDArray
 
 from api.bodies import arrow_response, npy_response
-from api.decoding import Softening, dense, heaviest
+from api.decoding import Softening, dense, heaviest, pieces_of
 from api.formats import ARROW, JSON, NPY, JsonResponse
 from api.queries import PosteriorsQuery
 from api.spans import asked_span
@@ -85,7 +85,8 @@ def respond(
     empty = np.empty((0, asked.width), wanted.dtype)
     if asked.media_type == ARROW:
         columns: Iterator[Columns] = ({"posteriors": array} for array in arrays)
-        return arrow_response(columns, {"posteriors": empty}, described, headers)
+        rows = pieces_of(asked.frames, utterance.frames.attributes.class_count)
+        return arrow_response(columns, {"posteriors": empty}, rows, described, headers)
     return JsonResponse({**described, "posteriors": np.concatenate([empty, *arrays])}, headers=dict(headers))
 
 
@@ -103,7 +104,7 @@ def _top(
         return JsonResponse({**described, **columns}, headers=dict(headers))
     if asked.media_type == ARROW:
         empty = {name: array[:0] for name, array in columns.items()}
-        return arrow_response([columns], empty, described, headers)
+        return arrow_response([columns], empty, [asked.frames], described, headers)
     both = np.empty(classes.shape, [("class", "<u4"), ("posterior", posteriors.dtype)])
     both["class"], both["posterior"] = classes, posteriors
     return npy_response([both], both.dtype, both.shape, headers)

@@ -55,6 +55,7 @@ def npy(response: httpx.Response) -> NDArray[Any]:
 def arrow(response: httpx.Response) -> tuple[pa.Table, dict[str, Any]]:
     """The rows, and what the schema says of them."""
     assert (response.status_code, response.headers["content-type"]) == (200, ARROW), response.text
+    assert int(response.headers["content-length"]) == len(response.content)
     table = pa.ipc.open_stream(response.content).read_all()
     return table, json.loads(table.schema.metadata[b"softstore"])
 
