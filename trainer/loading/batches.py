@@ -18,7 +18,7 @@ from trainer.loading.utterances import Utterances
 from trainer.streams import Batch
 
 BLOCK_FRAMES = 8192
-"""Batches are put together so many frames at a time."""
+"""Batches are put together so many frames at a time, the first ones fewer: somebody waits for them."""
 
 BLOCKS_AHEAD = 4
 """At most so many blocks are ready before they are asked for."""
@@ -118,11 +118,7 @@ class EpochBatches(IterableDataset[Batch]):
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         plan = self._current()
         wanted = range(self._batch + number, plan.batches, workers)
-        at_once = self.block() if workers == 1 else 1
-        blocks = (
-            range(start, min(start + at_once, plan.batches))
-            for start in range(wanted.start, wanted.stop, workers * at_once)
-        )
+        blocks = _blocks(wanted, self.block() if workers == 1 else 1)
         assemble = Assembler(
             self.sources, self.utterances, plan, wanted, delay=self.delay, targets=self.targets
         )
@@ -140,6 +136,15 @@ class EpochBatches(IterableDataset[Batch]):
         if self._planned is None or self._planned[0] != key:
             self._planned = key, self.plan(*key)
         return self._planned[1]
+
+
+def _blocks(wanted: range, most: int) -> Iterator[range]:
+    """The wanted batches, in blocks that double in size until they have the most."""
+    start, count = wanted.start, 1
+    while start < wanted.stop:
+        yield range(start, min(start + count, wanted.stop))
+        start += count * wanted.step
+        count = min(2 * count, most)
 
 
 def check_go_together(sources: Sequence[Examples], targets: bool) -> None:

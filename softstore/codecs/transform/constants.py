@@ -87,9 +87,9 @@ class Constants:
         """Coefficients of each frame, (frames, rank), float32, of whole blocks, from the track's rows."""
         blocks = rows.view(-1, len(self.steps), self.width).transpose(1, 2).flatten(1)
         bytes_ = blocks[:, : len(self.codebooks)].int() + self.first_words
-        words = self.words.index_select(0, bytes_.flatten())
+        words = _taken(self.words, bytes_.flatten(), 0)
         words = words.view(len(blocks), self.codebooks.columns.size)
-        values = words.index_select(1, self.places).float()
+        values = _taken(words, self.places, 1).float()
         return from_frequencies(values.view(-1, *self.steps.shape) * self.scales)
 
     def expand(self, coefficients: Tensor) -> Tensor:
@@ -106,6 +106,13 @@ class Constants:
     @cached_property
     def _lookup(self) -> Lookup:
         return self.codebooks.lookup(self.mean.device)
+
+
+def _taken(table: Tensor, places: Tensor, axis: int) -> Tensor:
+    """`Tensor.index_select`, which takes three times as long as NumPy on a CPU."""
+    if table.device.type != "cpu":
+        return table.index_select(axis, places)
+    return torch.from_numpy(np.take(table.numpy(), places.numpy(), axis))
 
 
 def _multiplies_bfloat16() -> bool:

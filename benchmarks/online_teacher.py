@@ -1,0 +1,57 @@
+"""A store's utterances without its targets: the teacher is run on the frames of each batch instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from softstore.frames import Frames
+from trainer.examples import Example, Examples, Place
+from trainer.models import DNN
+from trainer.models.dnn import splice
+from trainer.objectives import Softener
+
+SPLICED = "spliced"
+
+
+class OnlineExamples(Examples):
+    """Each frame comes with its neighbours, (frames, spliced_dim), in the place of encoded targets."""
+
+    def __init__(self, frames: Frames, teacher: DNN) -> None:
+        super().__init__(frames)
+        self.teacher = teacher
+
+    def nothing(self, *, targets: bool = False) -> Example:
+        empty = super().nothing()
+        rows = torch.empty(0, self.teacher.config.spliced_dim)
+        return replace(empty, encoded={SPLICED: rows}) if targets else empty
+
+    def read(self, neighbours: Sequence[Place], *, targets: bool = False) -> list[Example]:
+        examples = super().read(neighbours)
+        return [self._with_neighbours(example) for example in examples] if targets else examples
+
+    @torch.no_grad()
+    def softener(self, unpacked: Mapping[str, Tensor]) -> Softener | None:
+        """The teacher is run here, once for all frames: the loss asks for a few at a time."""
+        assert self.codec is not None
+        logits = self.teacher.classify(self.teacher.hidden(unpacked[SPLICED]))
+        return OnlineSoftener(self.codec, self.class_count, unpacked, logits)
+
+    def _with_neighbours(self, example: Example) -> Example:
+        return replace(example, encoded={SPLICED: splice(example.features, self.teacher.config.context)})
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineSoftener(Softener):
+    """Attributes: logits, of the teacher, (frames, classes)."""
+
+    logits: Tensor
+
+    def __call__(self, temperature: float) -> Tensor:
+        return torch.log_softmax(self.logits / temperature, dim=-1)
+
+    def span(self, start: int, stop: int) -> OnlineSoftener:
+        return replace(self, logits=self.logits[start:stop])
