@@ -30,6 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._awaits_head = True
+        self._is_refused = False
         self._head_bytes = 0
         self._head_timer: TimerHandle | None = None
         self._taking_timer: TimerHandle | None = None
@@ -58,6 +59,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_waiting_for_head()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         super().data_received(data)
         if not self._awaits_head or self.transport.is_closing():
             return
@@ -67,7 +70,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_bytes > HEAD_BYTES:
             # In the middle of another answer, this one would be taken for a part of it.
             if self.cycle is None or self.cycle.response_complete:
-                self.transport.write(_TOO_LARGE)
+                self._refuse()
+            else:
+                self.transport.close()
+
+    def _refuse(self) -> None:
+        """Answer, and drop what still comes until the head's time is over: who is hung up on while sending
+        may never read the answer."""
+        self._is_refused = True
+        self.transport.write(_TOO_LARGE)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
             self.transport.close()
 
     def pause_writing(self) -> None:

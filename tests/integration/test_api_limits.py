@@ -96,9 +96,10 @@ def test_a_body_that_trickles_is_given_up(client: httpx.Client) -> None:
     assert asyncio.run(trickle()).startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.parametrize("more", [HEAD_BYTES + 1, 50 * HEAD_BYTES], ids=["a byte", "much"])
 @pytest.mark.parametrize("begin", [b"GET /", b"GET / HTTP/1.1\r\nX-Long: "])
-def test_heads_have_an_end(client: httpx.Client, begin: bytes) -> None:
-    status, problem = spoken(client, begin, b"x" * (HEAD_BYTES + 1))
+def test_heads_have_an_end(client: httpx.Client, begin: bytes, more: int) -> None:
+    status, problem = spoken(client, begin, b"x" * more)
     assert (status, problem["code"], problem["limit"]) == (431, "limit_exceeded", HEAD_BYTES)
 
 
