@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.cache import Cache
+from api.cache import Cache, Key
 from api.lean import Whole
 
 _SHARE = 16
@@ -11,7 +11,7 @@ _SHARE = 16
 _ENTRY_BYTES = 1024
 """… with what each takes beside its body."""
 
-ASKED_BYTES = 512
+_ASKED_BYTES = 512
 """What was asked is a part of the key; of longer requests, no answer is kept."""
 
 
@@ -22,6 +22,11 @@ class Answers(Cache[Whole]):
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit // _SHARE, _size)
+
+    def keep(self, asked: bytes, key: Key, answer: Whole) -> None:
+        """Keep what ``asked``, a part of the key, was answered; unless either is too long."""
+        if len(asked) <= _ASKED_BYTES:
+            self.put(key, answer)
 
 
 def _size(answer: Whole) -> int:

@@ -159,7 +159,9 @@ class Batch:
             return message(one_row(self._schema, place, {}), compress)
         metrics.frames_decoded(self._source.key[0], span.stop - span.start)
         made = message(one_row(self._schema, place, arrays), compress)
-        self._cache.put(key, bytes(made))
+        if self._cache.takes(len(made)):
+            # A copy: this is a view of a buffer with room to spare.
+            self._cache.put(key, bytes(made))
         return made
 
     def _arrays(self, span: _Span) -> dict[str, NDArray[np.generic]]:

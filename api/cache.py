@@ -45,10 +45,14 @@ class Cache(Generic[_Value]):
             (metrics.cache_miss if found is None else metrics.cache_hit)(key[0])
         return found
 
+    def takes(self, size: int) -> bool:
+        """Whether `put` would keep a value of so many bytes."""
+        return size <= self._limit // _LARGEST
+
     def put(self, key: Key, value: _Value) -> None:
         """Keep a value, unless it is too large."""
         size = self._size(value)
-        if size > self._limit // _LARGEST:
+        if not self.takes(size):
             return
         with self._lock:
             old = self._kept.pop(key, None)

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from api import metrics
-from api.answers import ASKED_BYTES, Answers
+from api.answers import Answers
 from api.batch_request import BatchRequest, batch_request
 from api.batches import Batch, Source
 from api.catalogue import find_store, store_at_hand
@@ -85,8 +85,7 @@ def _ready(scope: Scope, body: bytes) -> Whole | None:
     if ready is None:
         return None
     answer = Whole(200, _LINES, ready)
-    if len(body) <= ASKED_BYTES:
-        answers.put(key, answer)
+    answers.keep(body, key, answer)
     return answer
 
 

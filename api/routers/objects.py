@@ -11,7 +11,7 @@ from fastapi import Path as PathParameter
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from api.answers import ASKED_BYTES, Answers
+from api.answers import Answers
 from api.catalogue import find_store, store_at_hand
 from api.lean import Whole, answered_by
 from api.limits import PIECE_BYTES
@@ -86,8 +86,8 @@ def _ready(scope: Scope, body: bytes) -> Whole | None:
     kept = answers.get(key, counted=False) if card.etag else None
     if kept is None:
         kept = _made(scope, asked, opened)
-        if kept is not None and card.etag and len(wanted or b"") <= ASKED_BYTES:
-            answers.put(key, kept)
+        if kept is not None and card.etag:
+            answers.keep(wanted or b"", key, kept)
     return kept
 
 
