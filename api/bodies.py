@@ -37,7 +37,7 @@ class PieceResponse(Response):
 
     Args:
         begin: what comes before the pieces.
-        length: bytes of it all, if that is known.
+        length: bytes of it all.
     """
 
     def __init__(
@@ -46,14 +46,13 @@ class PieceResponse(Response):
         pieces: Iterator[Piece],
         media_type: str,
         headers: Mapping[str, str],
-        length: int | None = None,
+        length: int,
     ) -> None:
         super().__init__(None, headers=headers, media_type=media_type)
-        del self.headers["content-length"]
-        if length is not None:
-            self.headers["content-length"] = str(length)
+        self.headers["content-length"] = str(length)
         self._begin = begin
         self._waiting = pieces
+        self._left = length - len(begin)
         self._made: asyncio.Queue[Piece | None] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,11 +67,13 @@ class PieceResponse(Response):
         count = 0
         try:
             for piece in islice(self._waiting, _RUN_PIECES):
-                loop.call_soon_threadsafe(self._made.put_nowait, piece)
                 count += 1
+                self._left -= len(piece)
+                loop.call_soon_threadsafe(self._made.put_nowait, piece)
         finally:
             loop.call_soon_threadsafe(self._made.put_nowait, None)
-        return count < _RUN_PIECES
+        # The client may have everything already: another turn, to find nothing left, would keep it waiting.
+        return self._left == 0 or count < _RUN_PIECES
 
     async def _pieces(self, making: Awaitable[bool]) -> AsyncIterator[Piece]:
         begin: Piece | None = self._begin or None
