@@ -34,7 +34,6 @@ from benchmarks.loaders import peers
 from benchmarks.loaders.peer import Spoken
 from benchmarks.posteriors import WORK, WorkOption
 from benchmarks.stream_packing import packed
-from softstore.codecs.unpacked import select
 from trainer.examples import Example, Examples, open_examples
 from trainer.loading import StreamBatches
 from trainer.streams import Batch
@@ -58,14 +57,14 @@ class Contender:
         workers: processes beside this one.
         bytes_per_frame: on disk.
         batches: starts an epoch.
-        soften: the encoded rows of frames that have a target → log p_T at `TEMPERATURE`.
+        soften: encoded frames, and which of them are wanted → log p_T at `TEMPERATURE`.
     """
 
     name: str
     workers: int
     bytes_per_frame: float
     batches: Callable[[], Iterable[Batch]]
-    soften: Callable[[Mapping[str, Tensor]], Tensor]
+    soften: Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
     @property
     def full_name(self) -> str:
@@ -73,8 +72,8 @@ class Contender:
 
 
 def ours(examples: Examples, batches: StreamBatches, directory: Path) -> Contender:
-    def soften(encoded: Mapping[str, Tensor]) -> Tensor:
-        softener = examples.softener(encoded)
+    def soften(encoded: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+        softener = examples.softener(encoded, rows)
         assert softener is not None
         return softener(TEMPERATURE)
 
@@ -108,12 +107,12 @@ def _example(arrays: Mapping[str, Any]) -> Example:
     features, labels, rows = (
         torch.as_tensor(arrays[name]) for name in ("features", "labels", "log_posteriors")
     )
-    encoded = {"log_posteriors": rows}
+    encoded = {"log_posteriors": rows.numpy()}
     return Example("", features.to(torch.float32), labels.to(torch.int64), encoded)
 
 
-def _soften(encoded: Mapping[str, Tensor]) -> Tensor:
-    return torch.log_softmax(encoded["log_posteriors"].float().div_(TEMPERATURE), dim=-1)
+def _soften(encoded: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+    return torch.log_softmax(encoded["log_posteriors"][rows].float().div_(TEMPERATURE), dim=-1)
 
 
 def bytes_on_disk(directory: Path) -> int:
@@ -144,8 +143,7 @@ def softened_per_second(contender: Contender) -> float:
     frames = 0
     started = time.perf_counter()
     for batch in islice(contender.batches(), SOFTENED_BATCHES):
-        rows = batch.mask.flatten().nonzero()[:, 0]
-        frames += len(contender.soften(select(batch.encoded, rows)))
+        frames += len(contender.soften(batch.encoded, batch.rows[batch.mask]))
     return frames / (time.perf_counter() - started)
 
 

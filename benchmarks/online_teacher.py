@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,22 +27,27 @@ class OnlineExamples(Examples):
 
     def nothing(self, *, targets: bool = False) -> Example:
         empty = super().nothing()
-        rows = torch.empty(0, self.teacher.config.spliced_dim)
+        rows = np.empty((0, self.teacher.config.spliced_dim), np.float32)
         return replace(empty, encoded={SPLICED: rows}) if targets else empty
 
     def read(self, neighbours: Sequence[Place], *, targets: bool = False) -> list[Example]:
         examples = super().read(neighbours)
         return [self._with_neighbours(example) for example in examples] if targets else examples
 
+    @property
+    def block_frames(self) -> int:
+        return 1
+
     @torch.no_grad()
-    def softener(self, unpacked: Mapping[str, Tensor]) -> Softener | None:
+    def softener(self, encoded: Mapping[str, Tensor], rows: Tensor) -> Softener | None:
         """The teacher is run here, once for all frames: the loss asks for a few at a time."""
         assert self.codec is not None
-        logits = self.teacher.classify(self.teacher.hidden(unpacked[SPLICED]))
-        return OnlineSoftener(self.codec, self.class_count, unpacked, logits)
+        logits = self.teacher.classify(self.teacher.hidden(encoded[SPLICED][rows]))
+        return OnlineSoftener(self.codec, self.class_count, {}, logits)
 
     def _with_neighbours(self, example: Example) -> Example:
-        return replace(example, encoded={SPLICED: splice(example.features, self.teacher.config.context)})
+        spliced = splice(example.features, self.teacher.config.context)
+        return replace(example, encoded={SPLICED: spliced.numpy()})
 
 
 @dataclass(frozen=True, slots=True)

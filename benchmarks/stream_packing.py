@@ -31,7 +31,7 @@ def packed(
             return
         parts.sort(key=lambda part: part.stream)
         moved = [Part(part.example, part.stream, part.begin - first) for part in parts]
-        yield from pack(moved, nothing, last - first, steps, streams, delay)
+        yield from pack(moved, nothing, last - first, steps, streams, delay, block_frames=1)
         parts = [part for part in parts if _end(part, steps, delay) > last]
         first = last
 

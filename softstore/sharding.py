@@ -12,6 +12,7 @@ Spec: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/ind
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from math import prod
 
@@ -25,6 +26,8 @@ from softstore.errors import CorruptDataError
 ZSTD_LEVEL = 1
 _CHECKSUM_BYTES = 4
 _MISSING = 2**64 - 1
+
+_of_thread = threading.local()
 
 
 def crc32c(data: bytes | memoryview, before: int = 0) -> int:
@@ -138,9 +141,7 @@ class ShardIndex:
         # A row of a chunk is copied as one item, whatever numbers it holds.
         row = np.dtype((np.void, prod(shape[1:]) * little.itemsize))
         out = np.empty((last - first + 1, shape[0], self.chunks.shape[1]), row)
-        # One context for the whole span, and python-zstandard rather than numcodecs: on chunks of 8 KiB
-        # that is twice as fast. It lets other threads run meanwhile.
-        decompressor = zstandard.ZstdDecompressor()
+        decompressor = _decompressor()
         for rows, places in zip(out, self.chunks[first : last + 1].tolist(), strict=True):
             for column, (offset, size) in enumerate(places):
                 packed = _without_checksum(data[offset - start : offset - start + size], self.name)
@@ -156,6 +157,18 @@ class ShardIndex:
         except zstandard.ZstdError as error:
             raise CorruptDataError(f"{self.name}: a chunk does not decompress: {error}.") from error
         raise CorruptDataError(f"{self.name}: a chunk does not hold the {size} bytes it should.")
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """This thread's: one cannot be shared, and to make one takes longer than a chunk.
+
+    python-zstandard rather than numcodecs: on chunks of 8 KiB that is twice as fast, and other threads run
+    meanwhile.
+    """
+    if not hasattr(_of_thread, "decompressor"):
+        _of_thread.decompressor = zstandard.ZstdDecompressor()
+    found: zstandard.ZstdDecompressor = _of_thread.decompressor
+    return found
 
 
 def _with_checksum(data: bytes) -> bytes:

@@ -14,7 +14,14 @@ def digest(url: str, cache: Path | None) -> str:
     """Of everything in one epoch's batches."""
     found = hashlib.sha256()
     for batch in streams(open_examples(url, cache=cache)):
-        for tensor in (batch.features, batch.labels, batch.mask, batch.reset, *batch.encoded.values()):
+        for tensor in (
+            batch.features,
+            batch.labels,
+            batch.mask,
+            batch.rows,
+            batch.reset,
+            *batch.encoded.values(),
+        ):
             found.update(tensor.numpy().tobytes())
         found.update(repr(batch.utterance_ids).encode())
     return found.hexdigest()

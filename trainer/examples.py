@@ -1,6 +1,6 @@
 """Stores and corpora as material to learn from: utterances in memory, read in runs of neighbours.
 
-A run costs one request per track for about `RUN_FRAMES` frames, and is unpacked and checked as a whole.
+A run costs one request per track for about `RUN_FRAMES` frames, and is checked as a whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from softstore.codec_arrays import read_codec_arrays
 from softstore.codecs import Codec, codec_from_config
-from softstore.codecs.unpacked import OVERFLOW_ROWS, span
+from softstore.codecs.stored import Arrays
+from softstore.codecs.unpacked import OVERFLOW_ROWS, select
 from softstore.errors import CorruptDataError, InvalidInputError
 from softstore.format import FEATURES, FIRST_OVERFLOW, LABELS, NUM_OVERFLOW, TARGETS, Attributes
 from softstore.frames import Frames
@@ -35,6 +36,8 @@ RUN_FRAMES = 2048
 RUNS_AHEAD = 16
 """At most so many runs are read before they are asked for."""
 
+_SERIAL_NUMBERS = 1 << 14
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -43,13 +46,14 @@ class Example:
     Attributes:
         features: (frames, dimensions), float32.
         labels: senone of each frame, (frames,), int64.
-        encoded: the codec's unpacked frames, see `softstore.codecs.unpacked`; empty without targets.
+        encoded: the teacher's frames as the codec stores them, see `softstore.codecs.stored`; empty without
+            targets.
     """
 
     utterance_id: str
     features: Tensor
     labels: Tensor
-    encoded: dict[str, Tensor]
+    encoded: Arrays
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -138,9 +142,21 @@ class Examples:
             raise InvalidInputError(f"{self.url} has no frames in the split {split!r}; it has {there}.")
         return frames
 
-    def softener(self, unpacked: Mapping[str, Tensor]) -> Softener | None:
-        """Temperature → log p_T, (frames, classes), float32, of unpacked frames; None without a teacher."""
-        return None if self.codec is None else Softener(self.codec, self.class_count, unpacked)
+    @property
+    def block_frames(self) -> int:
+        """Encoded frames come in blocks of so many."""
+        return self.attributes.block_frames
+
+    def softener(self, encoded: Mapping[str, Tensor], rows: Tensor) -> Softener | None:
+        """Temperature → log p_T, (n, classes), float32, of some frames; None without a teacher.
+
+        Args:
+            encoded: frames as the codec stores them, in whole blocks, see `trainer.streams.Batch`.
+            rows: which of them are wanted, (n,), int64, all different.
+        """
+        if self.codec is None or not encoded:
+            return None
+        return Softener(self.codec, self.class_count, select(self.codec.unpack(encoded), rows))
 
     def in_order(self, split: str, *, targets: bool = False) -> Iterator[Example]:
         """All utterances of a split in stored order, those without frames left out."""
@@ -150,15 +166,12 @@ class Examples:
             yield from (example for example in examples if len(example))
 
     def nothing(self, *, targets: bool = False) -> Example:
-        """An utterance without frames: what features and unpacked frames look like here."""
-        encoded: dict[str, Tensor] = {}
-        if targets and self.codec is not None:
-            specs = self.codec.tracks(self.class_count)
-            rows = {
-                name: np.empty((0,) if spec.width is None else (0, spec.width), spec.dtype)
-                for name, spec in specs.items()
-            }
-            encoded = self.codec.unpack({name: torch.from_numpy(array) for name, array in rows.items()})
+        """An utterance without frames: what features and encoded frames look like here."""
+        specs = self.codec.tracks(self.class_count) if targets and self.codec is not None else {}
+        encoded: Arrays = {
+            name: np.empty((0,) if spec.width is None else (0, spec.width), spec.dtype)
+            for name, spec in specs.items()
+        }
         features, labels = torch.empty(0, self.input_dim), torch.empty(0, dtype=torch.int64)
         return Example("", features, labels, encoded)
 
@@ -172,8 +185,8 @@ class Examples:
         """
         origin = neighbours[0].first_frame
         last = neighbours[-1].first_frame + neighbours[-1].num_frames
-        # The codec unpacks whole blocks.
-        rows = padded_frames(last - origin, self.attributes.block_frames)
+        # The codec stores whole blocks.
+        rows = padded_frames(last - origin, self.block_frames)
         escalated = [place for place in neighbours if place.num_overflow]
         specs = self.codec.tracks(self.class_count) if targets and self.codec is not None else {}
         dense = [name for name, spec in specs.items() if not spec.ragged]
@@ -187,15 +200,20 @@ class Examples:
             count = sum(place.num_overflow for place in escalated)
             begin = escalated[0].first_overflow
             found |= self.frames.read_together([tracks[name] for name in ragged], begin, count)
-        features = torch.from_numpy(found[FEATURES].astype(np.float32, copy=False))
+        features = _float32(torch.from_numpy(found[FEATURES]))
         labels = torch.from_numpy(found[LABELS].astype(np.int64))
-        encoded = {name: torch.from_numpy(found[track]) for name, track in tracks.items()}
-        unpacked = self.codec.unpack(encoded) if self.codec is not None and encoded else {}
+        encoded = {name: found[track] for name, track in tracks.items()}
         examples = []
         for place in neighbours:
             start = place.first_frame - origin
             stop = start + place.num_frames
-            here = span(unpacked, start, stop)
+            behind = start + padded_frames(place.num_frames, self.block_frames)
+            here = {name: encoded[name][start:behind] for name in dense}
+            if place.num_overflow:
+                exact = place.first_overflow - escalated[0].first_overflow
+                here |= {name: encoded[name][exact : exact + place.num_overflow] for name in ragged}
+            else:
+                here.pop(OVERFLOW_ROWS, None)
             examples.append(Example(place.utterance_id, features[start:stop], labels[start:stop], here))
         if not self._sound(features, labels):
             for example in examples:
@@ -207,7 +225,10 @@ class Examples:
 
     def _sound(self, features: Tensor, labels: Tensor) -> bool:
         in_range = not len(labels) or 0 <= int(labels.min()) <= int(labels.max()) < self.class_count
-        return in_range and bool(features.isfinite().all())
+        # A sum is quicker than a look at each number; that of finite numbers may overflow.
+        with np.errstate(all="ignore"):
+            total = features.numpy().sum()
+        return in_range and (bool(np.isfinite(total)) or bool(features.isfinite().all()))
 
     def _check(self, example: Example) -> None:
         if not example.features.isfinite().all():
@@ -220,6 +241,17 @@ class Examples:
                 f"{example.utterance_id} in {self.url} has labels outside its {self.class_count} classes: "
                 "make it again from a corpus that fits."
             )
+
+
+def _float32(rows: Tensor) -> Tensor:
+    """A few rows at a time: more would have torch start threads, which compete with those that train."""
+    if rows.dtype == torch.float32:
+        return rows
+    converted = torch.empty(rows.shape)
+    few = max(_SERIAL_NUMBERS // max(rows[:1].numel(), 1), 1)
+    for first in range(0, len(rows), few):
+        converted[first : first + few] = rows[first : first + few]
+    return converted
 
 
 def _place(row: Mapping[str, Any]) -> Place:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from softstore.codecs.unpacked import select
 from trainer.config import StudentConfig
 from trainer.corpus_task import CorpusTask
 from trainer.device import moved
@@ -80,7 +79,7 @@ class StreamTask(CorpusTask[RecurrentModel]):
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.amp):
             logits = self.model.classify(hidden.flatten(0, 1).index_select(0, rows))
         labels = batch.labels.flatten()[rows]
-        soften = self.sources[0].softener(select(batch.encoded, rows))
+        soften = self.sources[0].softener(batch.encoded, batch.rows.flatten()[rows])
         return judge(objective, logits.float(), labels, soften, lambda: batch.utterance_ids)
 
 

@@ -9,13 +9,14 @@ every frame has an output and a target.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from softstore.codecs.unpacked import OVERFLOW, OVERFLOW_FRAMES, span
+from softstore.codecs.stored import Cut, join
 from trainer.examples import Example
 
 
@@ -27,14 +28,17 @@ class Batch:
         features: (T, S, dimensions), float32; zero in padding.
         labels: (T, S), int64, already delayed.
         mask: (T, S), bool: the steps that have a target.
+        rows: (T, S), int64: which of the encoded frames is the target; 0 without one.
         reset: (S,), bool: the streams that begin an utterance here, or have none.
-        encoded: the codec's unpacked frames, rows in the order of ``labels``.
+        encoded: the teacher's frames as the codec stores them, in whole blocks, see
+            `softstore.codecs.stored`; empty without targets.
         utterance_ids: of the streams that are not empty.
     """
 
     features: Tensor
     labels: Tensor
     mask: Tensor
+    rows: Tensor
     reset: Tensor
     encoded: dict[str, Tensor]
     utterance_ids: list[str]
@@ -53,6 +57,7 @@ class Batch:
             features=change(self.features),
             labels=change(self.labels),
             mask=change(self.mask),
+            rows=change(self.rows),
             reset=change(self.reset),
             encoded={name: change(rows) for name, rows in self.encoded.items()},
         )
@@ -72,7 +77,13 @@ class Part:
 
 
 def pack(
-    parts: Sequence[Part], nothing: Example, batches: int, steps: int, streams: int, delay: int
+    parts: Sequence[Part],
+    nothing: Example,
+    batches: int,
+    steps: int,
+    streams: int,
+    delay: int,
+    block_frames: int,
 ) -> list[Batch]:
     """Batches that follow each other, packed at once: they are views of the same memory.
 
@@ -80,56 +91,62 @@ def pack(
         parts: all utterances that reach into them, by rising stream.
         nothing: an utterance without frames, for what features and encoded frames look like.
         steps, streams: of each batch.
+        block_frames: encoded frames come in blocks of so many.
     """
     shape = (batches * steps, streams)
-    features = nothing.features.new_zeros(*shape, nothing.features.shape[1])
-    labels = nothing.labels.new_zeros(shape)
-    mask = torch.zeros(shape, dtype=torch.bool)
-    reset = torch.ones(batches, streams, dtype=torch.bool)
-    encoded = {name: rows.new_zeros(*shape, *rows.shape[1:]) for name, rows in nothing.encoded.items()}
-    overflow: list[dict[str, Tensor]] = []
+    features = np.zeros((*shape, nothing.features.shape[1]), np.float32)
+    labels = np.zeros(shape, np.int64)
+    mask = np.zeros(shape, np.bool_)
+    rows = np.zeros(shape, np.int64)
+    reset = np.ones((batches, streams), np.bool_)
+    cuts: list[list[Cut]] = [[] for _ in range(batches)]
+    encoded_rows = [0] * batches
     utterance_ids: list[list[str]] = [[] for _ in range(batches)]
     for part in parts:
         example, stream = part.example, part.stream
+        heard_frames = example.features.numpy()
         # Its steps start … stop come here, the first of them at row `row`.
         row, start = max(part.begin, 0) * steps, max(-part.begin, 0) * steps
         stop = min(len(example) + delay, start + batches * steps - row)
         end = row + stop - start
         heard = row + max(min(stop, len(example)) - start, 0)
-        features[row:heard, stream] = example.features[start : start + heard - row]
-        features[heard:end, stream] = example.features[-1]
-        first = max(start, delay)
-        if first < stop:
-            asked, frames = slice(row + first - start, end), slice(first - delay, stop - delay)
-            labels[asked, stream] = example.labels[frames]
-            mask[asked, stream] = True
-            for name, rows in encoded.items():
-                rows[asked, stream] = example.encoded[name][frames]
-            if OVERFLOW_FRAMES in example.encoded:
-                overflow.append(_overflow(example.encoded, frames, asked.start * streams + stream, streams))
+        features[row:heard, stream] = heard_frames[start : start + heard - row]
+        features[heard:end, stream] = heard_frames[-1]
         filled = range(row // steps, -(-end // steps))
         reset[filled.start + (part.begin >= 0) : filled.stop, stream] = False
         for number in filled:
             utterance_ids[number].append(example.utterance_id)
-    flat = {name: rows.flatten(0, 1) for name, rows in encoded.items()} | _joined(overflow)
+        # Frame t is asked for at row t + late.
+        late = row - start + delay
+        asked = max(row, late)
+        if asked >= end:
+            continue
+        labels[asked:end, stream] = example.labels.numpy()[asked - late : end - late]
+        mask[asked:end, stream] = True
+        if not example.encoded:
+            continue
+        shifts, counts = [], []
+        for number in range(asked // steps, filled.stop):
+            first, last = max(asked, number * steps) - late, min(end, (number + 1) * steps) - late
+            begin, behind = first // block_frames * block_frames, -(-last // block_frames) * block_frames
+            cuts[number].append((example.encoded, begin, behind))
+            shifts.append(encoded_rows[number] - begin)
+            counts.append(last - first)
+            encoded_rows[number] += behind - begin
+        rows[asked:end, stream] = np.arange(asked - late, end - late) + np.repeat(shifts, counts)
     packed = []
     for number in range(batches):
         here = slice(number * steps, (number + 1) * steps)
-        taught = span(flat, here.start * streams, here.stop * streams)
+        encoded = join(cuts[number] or [(nothing.encoded, 0, 0)])
         packed.append(
-            Batch(features[here], labels[here], mask[here], reset[number], taught, utterance_ids[number])
+            Batch(
+                features=torch.from_numpy(features[here]),
+                labels=torch.from_numpy(labels[here]),
+                mask=torch.from_numpy(mask[here]),
+                rows=torch.from_numpy(rows[here]),
+                reset=torch.from_numpy(reset[number]),
+                encoded={name: torch.from_numpy(array) for name, array in encoded.items()},
+                utterance_ids=utterance_ids[number],
+            )
         )
     return packed
-
-
-def _overflow(encoded: Mapping[str, Tensor], frames: slice, first: int, stride: int) -> dict[str, Tensor]:
-    """The exact values of some frames, which come to lie in row ``first`` and every ``stride`` from there."""
-    taken = span({name: encoded[name] for name in OVERFLOW}, frames.start, frames.stop)
-    if taken:
-        taken[OVERFLOW_FRAMES] = taken[OVERFLOW_FRAMES] * stride + first
-    return taken
-
-
-def _joined(overflow: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    there = [taken for taken in overflow if taken]
-    return {name: torch.cat([taken[name] for taken in there]) for name in OVERFLOW} if there else {}

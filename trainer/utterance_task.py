@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from softstore.codecs.unpacked import select
 from trainer.config import StudentConfig
 from trainer.corpus_task import CorpusTask
 from trainer.device import moved
@@ -59,5 +58,5 @@ class UtteranceTask(CorpusTask[AcousticModel]):
             hidden = self.model.embed(utterances or [batch.features[:1, 0]])[: len(rows)]
             logits = self.model.classify(hidden)
         labels = batch.labels.flatten()[rows]
-        soften = self.sources[0].softener(select(batch.encoded, rows))
+        soften = self.sources[0].softener(batch.encoded, batch.rows.flatten()[rows])
         return judge(objective, logits.float(), labels, soften, lambda: batch.utterance_ids)

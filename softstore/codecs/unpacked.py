@@ -6,7 +6,7 @@ Those are listed apart, in order: ``overflow_frames`` says which frame each row 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -41,17 +41,3 @@ def select(unpacked: Mapping[str, Tensor], frames: Tensor) -> dict[str, Tensor]:
         taken |= {name: unpacked[name][wanted >= 0] for name in OVERFLOW}
         taken[OVERFLOW_FRAMES] = wanted[wanted >= 0]
     return taken
-
-
-def join(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The frames of several, one after another; there is at least one."""
-    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0] if name not in OVERFLOW}
-    escalated: list[Mapping[str, Tensor]] = []
-    first = 0
-    for part in parts:
-        if OVERFLOW_FRAMES in part:
-            escalated.append({**part, OVERFLOW_FRAMES: part[OVERFLOW_FRAMES] + first})
-        first += len(next((rows for name, rows in part.items() if name not in OVERFLOW), ()))
-    if escalated:
-        joined |= {name: torch.cat([part[name] for part in escalated]) for name in OVERFLOW}
-    return joined

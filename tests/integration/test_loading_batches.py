@@ -12,7 +12,6 @@ import torch
 
 from softstore import Corpus, Store
 from softstore.codecs import Parameters, TopK
-from softstore.codecs.unpacked import select
 from softstore.errors import ConflictError, CorruptDataError, InvalidInputError
 from tests.loading_data import DELAY, LENGTHS, STREAMS, Counted, going_on, same, streams, whole
 from tests.processes import wait_for
@@ -71,8 +70,7 @@ def test_what_a_stream_is_asked_for_is_what_the_store_holds(
         assert labels.tolist() == utterance.labels().tolist()
         taught = []
         for batch in batches:
-            rows = batch.mask[:, stream].nonzero()[:, 0] * batch.mask.shape[1] + stream
-            soften = examples.softener(select(batch.encoded, rows))
+            soften = examples.softener(batch.encoded, batch.rows[batch.mask[:, stream], stream])
             assert soften is not None
             taught.append(soften(2.0))
         torch.testing.assert_close(torch.cat(taught), torch.from_numpy(utterance.log_posteriors(2.0)))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.distilled import distilled
 from benchmarks.online_teacher import SPLICED, OnlineExamples
@@ -53,7 +54,8 @@ def test_the_online_teacher_says_what_the_teacher_says(work: Path) -> None:
     examples = OnlineExamples(open_examples(material.store).frames, model)
     example = next(examples.in_order("cv", targets=True))
     assert example.encoded.keys() == {SPLICED}
-    softener = examples.softener(example.encoded)
+    encoded = {SPLICED: torch.from_numpy(example.encoded[SPLICED])}
+    softener = examples.softener(encoded, torch.arange(len(example)))
     assert softener is not None
     expected = load_teacher(material.teacher).log_posteriors(example.features)
     assert softener(1.0).sub(expected).abs().max() < 1e-4

@@ -15,7 +15,7 @@ import torch
 import softstore
 from softstore import Corpus, Fidelity, Store
 from softstore.codecs import Codec, FittedToSample, Parameters, TopK, Transform
-from softstore.codecs.unpacked import OVERFLOW_FRAMES
+from softstore.codecs.unpacked import OVERFLOW_ROWS
 from softstore.errors import ConflictError
 from softstore.format import NUM_OVERFLOW
 from softstore.frames import Frames
@@ -174,7 +174,7 @@ def test_a_student_is_taught_what_the_store_says(bounded: Store) -> None:
     """Utterances cut into streams of chunks, and joined into blocks, escalated frames among them."""
     examples = open_examples(bounded.url)
     taught = list(examples.in_order("train", targets=True))
-    assert any(OVERFLOW_FRAMES in example.encoded for example in taught)
+    assert any(OVERFLOW_ROWS in example.encoded for example in taught)
     delay, streams, chunk = 3, 3, 16
     found: dict[str, list[torch.Tensor]] = {}
     seen = dict.fromkeys(range(streams), "")
@@ -182,9 +182,10 @@ def test_a_student_is_taught_what_the_store_says(bounded: Store) -> None:
         examples, "train", streams=streams, chunk_frames=chunk, delay=delay, seed=0, targets=True
     )
     for batch in batches:
-        soften = examples.softener(batch.encoded)
+        soften = examples.softener(batch.encoded, batch.rows[batch.mask])
         assert soften is not None
-        dense = soften(2.0).view(chunk, streams, CLASSES)
+        dense = torch.empty(chunk, streams, CLASSES)
+        dense[batch.mask] = soften(2.0)
         present = iter(batch.utterance_ids)
         for stream in range(streams):
             if batch.mask[:, stream].any() or batch.features[:, stream].any():
@@ -199,10 +200,9 @@ def test_evaluation_joins_utterances(bounded: Store) -> None:
     examples = open_examples(bounded.url)
     model = DNN(DNNConfig(examples.input_dim, CLASSES, context=1, transform_dim=8, layers=1, hidden=8))
     everything: list[Example] = list(examples.in_order("train", targets=True))
-    for block in blocks(model, everything):
-        soften = examples.softener(block.encoded)
-        assert soften is not None
-        dense = soften(1.0)
+    assert examples.codec is not None
+    for block in blocks(model, everything, examples.codec):
+        dense = examples.codec.decode(block.unpacked, CLASSES)
         for number, utterance_id in enumerate(block.utterance_ids):
             rows = dense[block.utterance == number]
             whole = bounded[utterance_id].log_posteriors()

@@ -5,41 +5,46 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from softstore.codecs.unpacked import OVERFLOW_FRAMES
+from softstore.codecs.unpacked import OVERFLOW_ROWS
 from trainer.examples import Example
 from trainer.streams import Batch, Part, pack
 
 STREAMS, CHUNK = 3, 20
+BLOCK = 4
 NOTHING = Example(
-    "", torch.empty(0, 2), torch.empty(0, dtype=torch.int64), {"rows": torch.empty(0, 2, dtype=torch.int16)}
+    "", torch.empty(0, 2), torch.empty(0, dtype=torch.int64), {"rows": np.empty((0, 2), np.int16)}
 )
 
 
 def make_example(number: int, frames: int) -> Example:
     """Utterance u's frame t has features (u, t), label 1000 u + t, and encoded rows that say the same.
 
-    Every third frame is escalated.
+    Every third frame of utterances with odd numbers is escalated.
     """
-    t = torch.arange(frames)
+    t = np.arange(frames)
     labels = 1000 * number + t
-    features = torch.stack([torch.full_like(t, number), t], dim=1).float()
-    encoded = {"rows": torch.stack([labels, -labels], dim=1).to(torch.int16)}
-    escalated = t[::3]
-    encoded |= {
-        OVERFLOW_FRAMES: escalated,
-        "overflow_classes": labels[::3, None],
-        "overflow_values": labels[::3, None].float(),
-    }
-    return Example(f"u{number}", features, labels, encoded)
+    features = np.stack([np.full_like(t, number), t], axis=1).astype(np.float32)
+    padded = np.full((-(-frames // BLOCK) * BLOCK, 2), -1, np.int16)
+    padded[:frames] = np.stack([labels, -labels], axis=1)
+    encoded: dict[str, NDArray[np.generic]] = {"rows": padded}
+    if number % 2:
+        rows = np.zeros(len(padded), np.uint16)
+        rows[:frames:3] = 1
+        encoded[OVERFLOW_ROWS] = rows
+        encoded["overflow_classes"] = labels[::3, None]
+        encoded["overflow_values"] = labels[::3, None].astype(np.float32)
+    return Example(f"u{number}", torch.from_numpy(features), torch.from_numpy(labels), encoded)
 
 
 def packed(placed: Sequence[tuple[int, int, int, int]], delay: int, batches: int = 6) -> list[Batch]:
     """Of (utterance, frames, stream, begin)."""
     parts = [Part(make_example(number, frames), stream, begin) for number, frames, stream, begin in placed]
-    return pack(parts, NOTHING, batches, CHUNK, STREAMS, delay)
+    return pack(parts, NOTHING, batches, CHUNK, STREAMS, delay, BLOCK)
 
 
 PLACED = [
@@ -69,17 +74,31 @@ def test_targets_come_delayed_and_the_last_frame_is_repeated(delay: int) -> None
             assert batch.features[step, stream].tolist() == [utterance, heard]
 
 
-def test_encoded_rows_lie_where_their_labels_lie() -> None:
+@pytest.mark.parametrize("delay", [0, 5])
+def test_rows_say_which_of_the_encoded_frames_is_the_target(delay: int) -> None:
+    for batch in packed(PLACED, delay):
+        labels, rows = batch.labels[batch.mask], batch.rows[batch.mask]
+        encoded = batch.encoded["rows"]
+        assert encoded.dtype == torch.int16
+        torch.testing.assert_close(encoded[rows].long(), torch.stack([labels, -labels], dim=1))
+        assert len(set(rows.tolist())) == len(rows)
+        # Whole blocks, and none that holds no target.
+        assert len(encoded) % BLOCK == 0
+        assert set((rows // BLOCK).tolist()) == set(range(len(encoded) // BLOCK))
+
+
+def test_exact_values_come_with_the_blocks_of_their_frames() -> None:
+    found = 0
     for batch in packed(PLACED, 5):
-        labels, mask = batch.labels.flatten(), batch.mask.flatten()
-        rows = batch.encoded["rows"]
-        assert rows.dtype == torch.int16
-        torch.testing.assert_close(rows[mask].long(), torch.stack([labels[mask], -labels[mask]], dim=1))
-        escalated = (mask & (labels % 1000 % 3 == 0)).nonzero()[:, 0]
-        assert sorted(batch.encoded[OVERFLOW_FRAMES].tolist()) == escalated.tolist()
-        torch.testing.assert_close(
-            batch.encoded["overflow_classes"][:, 0], labels[batch.encoded[OVERFLOW_FRAMES]]
-        )
+        said = batch.encoded["rows"][:, 0].long()
+        escalated = (said >= 0) & (said // 1000 % 2 == 1) & (said % 1000 % 3 == 0)
+        if not escalated.any():
+            assert batch.encoded.keys() == {"rows"}
+            continue
+        assert torch.equal(batch.encoded[OVERFLOW_ROWS].long(), escalated.long())
+        assert torch.equal(batch.encoded["overflow_classes"][:, 0], said[escalated])
+        found += 1
+    assert found
 
 
 @pytest.mark.parametrize("later", [1, 2, 3])
@@ -90,6 +109,7 @@ def test_batches_are_the_same_wherever_packing_begins(later: int) -> None:
         torch.testing.assert_close(whole.features, part.features)
         torch.testing.assert_close(whole.labels, part.labels)
         assert torch.equal(whole.mask, part.mask)
+        assert torch.equal(whole.rows, part.rows)
         assert torch.equal(whole.reset, part.reset)
         assert whole.utterance_ids == part.utterance_ids
         assert whole.encoded.keys() == part.encoded.keys()
@@ -116,13 +136,13 @@ def test_batches_without_an_utterance_are_silence() -> None:
     for batch in packed([], 5, batches=2):
         assert not batch.mask.any()
         assert batch.reset.all()
-        assert batch.encoded["rows"].shape == (CHUNK * STREAMS, 2)
+        assert batch.encoded["rows"].shape == (0, 2)
         assert batch.utterance_ids == []
 
 
 def test_batches_go_to_a_device_whole() -> None:
     (batch,) = packed(PLACED[:1], 5, batches=1)
     moved = batch.to("meta", non_blocking=True)
-    tensors = [moved.features, moved.labels, moved.mask, moved.reset, *moved.encoded.values()]
+    tensors = [moved.features, moved.labels, moved.mask, moved.rows, moved.reset, *moved.encoded.values()]
     assert all(tensor.device.type == "meta" for tensor in tensors)
     assert moved.utterance_ids == batch.utterance_ids

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from softstore.certificate import divergences, measure
 from softstore.codecs import Fidelity, Parameters, Transform, codec_from_config
+from softstore.codecs.stored import join
 from softstore.codecs.transform import refinement
 from softstore.codecs.transform.blocks import cosine_matrix, from_frequencies, to_frequencies
 from softstore.codecs.transform.codebook import Codebooks, fit_codebooks
-from softstore.codecs.unpacked import OVERFLOW_FRAMES, join, select, span
+from softstore.codecs.unpacked import OVERFLOW_FRAMES, select, span
 from softstore.encoding import encode_utterance
 from softstore.errors import FormatError, InvalidInputError
 from softstore.softening import CERTIFICATE_TEMPERATURES, kl_divergence, log_soften
@@ -187,7 +188,7 @@ def test_no_frame_is_beyond_the_bound(sample: list[Tensor], bound: float) -> Non
         assert encoded.row[f"max_kl_t{temperature:g}"] == pytest.approx(float(kl.max()), abs=2e-6)
 
 
-def test_escalated_frames_keep_their_values_when_frames_are_picked_and_joined(sample: list[Tensor]) -> None:
+def test_escalated_frames_keep_their_values_when_frames_are_picked(sample: list[Tensor]) -> None:
     codec = Parameters(step=8.0, refined=2, max_kl=0.01).fit(sample)
     log_p = posteriors(64, 9)
     levels = np.zeros(64, np.int64)
@@ -201,9 +202,28 @@ def test_escalated_frames_keep_their_values_when_frames_are_picked_and_joined(sa
     middle = span(unpacked, 6, 30)
     torch.testing.assert_close(codec.decode(middle, CLASSES), whole[6:30], atol=1e-5, rtol=0)
     assert OVERFLOW_FRAMES not in span(unpacked, 7, 30)
-    joined = join([span(unpacked, 7, 30), middle, picked])
-    expected = torch.cat([whole[7:30], whole[6:30], whole[[40, 0, 6]]])
-    torch.testing.assert_close(codec.decode(joined, CLASSES), expected, atol=1e-5, rtol=0)
+
+
+def test_stored_blocks_are_cut_and_joined_with_the_values_of_escalated_frames(sample: list[Tensor]) -> None:
+    codec = Parameters(step=8.0, refined=2, max_kl=0.01).fit(sample)
+    block = codec.block_frames
+    log_p = posteriors(6 * block, 9)
+    levels = np.zeros(len(log_p), np.int64)
+    levels[[1, block, block + 1, 5 * block]] = codec.ladder()[:1] + codec.ladder()[-1:] * 3
+    escalated = codec.escalate(codec.encode(log_p), log_p, levels)
+    plain = {name: rows for name, rows in codec.encode(log_p).items() if not name.startswith("overflow")}
+
+    def decoded(arrays: dict[str, NDArray[np.generic]]) -> Tensor:
+        return codec.decode(
+            codec.unpack({name: torch.from_numpy(rows) for name, rows in arrays.items()}), CLASSES
+        )
+
+    whole, without = decoded(escalated), decoded(plain)
+    assert not torch.allclose(whole, without)
+    cuts = [(escalated, block, 3 * block), (plain, 0, block), (escalated, 5 * block, 6 * block)]
+    expected = torch.cat([whole[block : 3 * block], without[:block], whole[5 * block :]])
+    torch.testing.assert_close(decoded(join(cuts)), expected, atol=1e-5, rtol=0)
+    assert join([(escalated, 2 * block, 4 * block)]).keys() == plain.keys()
 
 
 def test_the_certificate_is_the_divergence(codec: Transform) -> None:

@@ -71,7 +71,7 @@ def evaluate(
         numbers.append(firsts[-1] + groups.of_utterance)
         firsts.append(firsts[-1] + len(groups.values))
     tally = Tally(firsts[-1], KL_TEMPERATURES if examples.codec is not None else ())
-    for block in blocks(model, examples.in_order(split, targets=examples.codec is not None)):
+    for block in blocks(model, examples.in_order(split, targets=examples.codec is not None), examples.codec):
         log_y = torch.log_softmax(block.logits, dim=-1)
         divergence = [] if examples.codec is None else _divergence(examples.codec, block, log_y)
         utterance = torch.tensor(block.numbers)[block.utterance.cpu()]
@@ -91,8 +91,8 @@ def _divergence(codec: Codec, block: Block, log_y: Tensor) -> list[Tensor]:
     """KL(p_T ‖ y_T) of each frame at each of `KL_TEMPERATURES`."""
     classes = log_y.shape[1]
     if codec.full_support:
-        return divergence_by_temperature(codec.decode(block.encoded, classes), log_y, KL_TEMPERATURES)
+        return divergence_by_temperature(codec.decode(block.unpacked, classes), log_y, KL_TEMPERATURES)
     return [
-        kl_divergence(codec.decode(block.encoded, classes, temperature), log_soften(log_y, temperature))
+        kl_divergence(codec.decode(block.unpacked, classes, temperature), log_soften(log_y, temperature))
         for temperature in KL_TEMPERATURES
     ]

@@ -11,7 +11,7 @@ import torch
 from trainer.evaluation.blocks import blocks
 from trainer.examples import Examples
 from trainer.models import AcousticModel
-from trainer.objectives import Objective, Outcome, judge
+from trainer.objectives import Objective, Outcome, Softener, judge
 
 
 def validate(
@@ -32,7 +32,8 @@ def validate(
         for examples in sources
         for example in examples.in_order(split, targets=objective.uses_targets)
     )
-    for block in blocks(model, islice(utterances, rank, None, world_size)):
-        soften = sources[0].softener(block.encoded)
+    codec, class_count = sources[0].codec, sources[0].class_count
+    for block in blocks(model, islice(utterances, rank, None, world_size), codec):
+        soften = None if codec is None else Softener(codec, class_count, block.unpacked)
         with torch.inference_mode():
             yield judge(objective, block.logits, block.labels, soften, partial(list, block.utterance_ids))

@@ -42,9 +42,10 @@ class Assembler:
         self._step = wanted.step
         self._delay = delay
         self._nothing: Example = sources[0].nothing(targets=targets)
+        self._block_frames = sources[0].block_frames
         self._begun = 0
         self._active: list[int] = []
-        self.reader = Reader(sources, utterances, plan.utterance[some], plan.turn[some], targets)
+        self.reader = Reader(sources, utterances, plan.utterance[some], plan.turn[some], targets, ahead=False)
 
     def __call__(self, block: range) -> list[Batch]:
         """The batches of a block, which have the same number of streams and steps."""
@@ -53,7 +54,7 @@ class Assembler:
             self._begun += 1
         parts = [self._part(place, block) for place in sorted(self._active, key=self._streams.__getitem__)]
         steps, streams = int(self._plan.steps[block.start]), int(self._plan.streams[block.start])
-        batches = pack(parts, self._nothing, len(block), steps, streams, self._delay)
+        batches = pack(parts, self._nothing, len(block), steps, streams, self._delay, self._block_frames)
         following = block.stop - 1 + self._step
         for place in self._active:
             if self._ends[place] <= following:

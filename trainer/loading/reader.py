@@ -1,8 +1,8 @@
-"""Utterances in memory, from shortly before they are first asked for until they are let go."""
+"""Utterances in memory, from when they are first asked for, or shortly before, until they are let go."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from trainer.loading.utterances import Numbers, Utterances
 
 
 class Reader:
-    """Reads the wanted utterances, and no others, each once; threads read ahead.
+    """Reads the wanted utterances, and no others, each once.
 
     Neighbours are read together, in the order of their runs' turns. Not more is in memory than was asked for
     and not let go, the runs up to there, and `RUNS_AHEAD` runs.
@@ -21,6 +21,8 @@ class Reader:
     Args:
         wanted: numbers of utterances, all different.
         turn: of the run that each is in, (wanted,).
+        ahead: whether threads read ahead even what lies in local files. That keeps a processor busy, and a
+            caller that works ahead of others itself would contend with them for the interpreter's lock.
     """
 
     def __init__(
@@ -30,6 +32,8 @@ class Reader:
         wanted: Numbers,
         turn: Numbers,
         targets: bool,
+        *,
+        ahead: bool,
     ) -> None:
         order = np.lexsort((wanted, turn))
         numbers, turns = wanted[order], turn[order]
@@ -44,7 +48,9 @@ class Reader:
         )
         # Not a method of this: reading ahead is to end with the last reference to the reader.
         read = partial(_read, sources, utterances, targets)
-        self._reads = read_ahead(read, neighbours, threads, RUNS_AHEAD)
+        self._reads: Iterator[dict[int, Example]] = map(read, neighbours)
+        if ahead or threads > 1:
+            self._reads = read_ahead(read, neighbours, threads, RUNS_AHEAD)
 
     def get(self, number: int) -> Example:
         """A wanted utterance."""
