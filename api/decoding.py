@@ -36,10 +36,8 @@ class Softening:
     dtype: str = "float32"
     classes: Sequence[int] | None = None
 
-    def finish(self, log_posteriors: Tensor) -> Tensor:
-        """What is wanted of log p_T, (frames, any), which may be overwritten."""
-        finished = log_posteriors if self.log else log_posteriors.exp_()
-        return finished.to(DTYPES[self.dtype])
+    def cast(self, posteriors: Tensor) -> Tensor:
+        return posteriors.to(DTYPES[self.dtype])
 
 
 def pieces_of(frames: int, class_count: int) -> list[int]:
@@ -53,8 +51,10 @@ def decode(
     temperature: float,
     start: int,
     stop: int,
+    *,
+    log: bool = True,
 ) -> Iterator[Tensor]:
-    """log p_T of a span: shape (some frames, classes), float32, C order.
+    """log p_T of a span, or p_T: shape (some frames, classes), float32, C order.
 
     The stored arrays are read and checked before the first piece: what follows does not fail.
 
@@ -66,14 +66,17 @@ def decode(
         members = [decode(member, temperature, start, stop) for member in utterance.members]
         # They have as many classes each, so the pieces are of the same frames.
         for pieces in zip(*members, strict=True):
-            yield mixture(pieces, utterance.weights, utterance.mean)
+            mixed = mixture(pieces, utterance.weights, utterance.mean)
+            yield mixed if log else mixed.exp_()
         return
     attributes = utterance.frames.attributes
-    unpacked = utterance.codec.unpack(utterance.encoded(start, stop))
+    codec = utterance.codec
+    decoded = codec.decode if log else codec.posteriors
+    unpacked = codec.unpack(utterance.encoded(start, stop))
     begin = start % attributes.block_frames
     for frames in pieces_of(stop - start, attributes.class_count):
         piece = span(unpacked, begin, begin + frames)
-        yield utterance.codec.decode(piece, attributes.class_count, temperature).contiguous()
+        yield decoded(piece, attributes.class_count, temperature).contiguous()
         begin += frames
 
 
@@ -83,8 +86,8 @@ def dense(
     """Posteriors of a span, some frames at a time: shape (some frames, classes wanted), C order; raises as
     `decode`."""
     index = None if wanted.classes is None else torch.tensor(wanted.classes)
-    for log_posteriors in decode(utterance, wanted.temperature, start, stop):
-        yield wanted.finish(log_posteriors if index is None else log_posteriors[:, index])
+    for posteriors in decode(utterance, wanted.temperature, start, stop, log=wanted.log):
+        yield wanted.cast(posteriors if index is None else posteriors[:, index])
 
 
 def heaviest(
@@ -95,7 +98,8 @@ def heaviest(
     # The first ones stand for a span without frames.
     values, classes = [torch.empty(0, k)], [torch.empty(0, k, dtype=torch.int64)]
     for log_posteriors in decode(utterance, wanted.temperature, start, stop):
-        found = log_posteriors.topk(k, dim=-1)
-        values.append(found.values)
-        classes.append(found.indices)
-    return torch.cat(classes), wanted.finish(torch.cat(values))
+        largest = log_posteriors.topk(k, dim=-1)
+        values.append(largest.values)
+        classes.append(largest.indices)
+    found = torch.cat(values)
+    return torch.cat(classes), wanted.cast(found if wanted.log else found.exp_())

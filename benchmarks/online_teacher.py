@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,9 +30,9 @@ class OnlineExamples(Examples):
         rows = np.empty((0, self.teacher.config.spliced_dim), np.float32)
         return replace(empty, encoded={SPLICED: rows}) if targets else empty
 
-    def read(self, neighbours: Sequence[Place], *, targets: bool = False) -> list[Example]:
-        examples = super().read(neighbours)
-        return [self._with_neighbours(example) for example in examples] if targets else examples
+    def fetch(self, neighbours: Sequence[Place], *, targets: bool = False) -> Callable[[], list[Example]]:
+        made = super().fetch(neighbours)
+        return (lambda: [self._with_neighbours(example) for example in made()]) if targets else made
 
     @property
     def block_frames(self) -> int:
@@ -52,12 +52,15 @@ class OnlineExamples(Examples):
 
 @dataclass(frozen=True, slots=True)
 class OnlineSoftener(Softener):
-    """Attributes: logits, of the teacher, (frames, classes)."""
+    """Attributes: said, the teacher's logits, (frames, classes)."""
 
-    logits: Tensor
+    said: Tensor
 
     def __call__(self, temperature: float) -> Tensor:
-        return torch.log_softmax(self.logits / temperature, dim=-1)
+        return torch.log_softmax(self.said / temperature, dim=-1)
+
+    def posteriors(self, temperature: float) -> Tensor:
+        return torch.softmax(self.said / temperature, dim=-1)
 
     def span(self, start: int, stop: int) -> OnlineSoftener:
-        return replace(self, logits=self.logits[start:stop])
+        return replace(self, said=self.said[start:stop])

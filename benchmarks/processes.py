@@ -16,6 +16,37 @@ def fresh(measure: Callable[..., dict[str, float]], *arguments: Any) -> dict[str
         return pool.submit(measured, measure, *arguments).result()
 
 
+class Apart:
+    """An object in a process of its own, which stays; close it.
+
+    Args:
+        make: makes it there.
+        arguments: of ``make``.
+    """
+
+    def __init__(self, make: Callable[..., Any], *arguments: Any) -> None:
+        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        self._pool.submit(_make, make, *arguments).result()
+
+    def measured(self, measure: Callable[[Any], dict[str, float]]) -> dict[str, float]:
+        """What ``measure`` finds of the object, there, and the most memory that process had."""
+        return self._pool.submit(_measure, measure).result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+_apart: list[Any] = []
+
+
+def _make(make: Callable[..., Any], *arguments: Any) -> None:
+    _apart.append(make(*arguments))
+
+
+def _measure(measure: Callable[[Any], dict[str, float]]) -> dict[str, float]:
+    return measured(measure, _apart[0])
+
+
 def measured(measure: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
     """The same in this process, for which `fresh` is too slow."""
     found = measure(*arguments)

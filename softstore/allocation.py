@@ -16,7 +16,7 @@ def keep_memory() -> None:
     """Let freed arrays of some megabytes stay with the process, where the C library is glibc.
 
     It would hand each back to the system, and every new one would come page by page, filled with zeros: half
-    of the time of encoding, in Dask's workers, which ask for that.
+    of the time of encoding, in Dask's workers, which ask for that, and half of that of a student's loss.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

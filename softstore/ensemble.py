@@ -45,9 +45,10 @@ class EnsembleUtterance(SoftTargets):
     weights: Sequence[float]
     mean: Mean
 
-    def _decode(self, temperature: float, start: int, stop: int) -> Tensor:
+    def _decode(self, temperature: float, start: int, stop: int, *, log: bool = True) -> Tensor:
         teachers = (member._decode(temperature, start, stop) for member in self.members)
-        return mixture(teachers, self.weights, self.mean)
+        mixed = mixture(teachers, self.weights, self.mean)
+        return mixed if log else mixed.exp_()
 
 
 def mixture(log_posteriors: Iterable[Tensor], weights: Sequence[float], mean: Mean) -> Tensor:

@@ -6,7 +6,7 @@ indexes are kept once they were fetched; everything read is checked against its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import cached_property, partial
@@ -30,6 +30,9 @@ from softstore.storage import Storage
 _REMOTE_THREADS = 4
 _INDEXES = 16_384
 """Shard indexes kept: 16 bytes a chunk, 32 MiB of shards of the usual size."""
+
+Rows = Callable[[], NDArray[np.generic]]
+"""Makes rows of bytes that have come."""
 
 
 class Frames:
@@ -98,12 +101,17 @@ class Frames:
             yield from map(Piece.of, iter_whole(self.storage, self.attributes, columns))
 
     @property
+    def is_remote(self) -> bool:
+        """Whether reading is waiting, mostly."""
+        return isinstance(self.storage.backend, RemoteObjects)
+
+    @property
     def read_threads(self) -> int:
         """How many threads should read ahead: remote storages keep each waiting, local files keep one busy.
 
         More of them only contend for the interpreter's lock: chunks are small.
         """
-        return _REMOTE_THREADS if isinstance(self.storage.backend, RemoteObjects) else 1
+        return _REMOTE_THREADS if self.is_remote else 1
 
     def read(self, track: str, first_frame: int, num_frames: int) -> NDArray[np.generic]:
         """Rows of one track: shape (frames,) or (frames, width), of the track's dtype.
@@ -118,6 +126,17 @@ class Frames:
             NotFoundError: the store has no such track.
             CorruptDataError: the object is missing, truncated or damaged.
         """
+        return self.fetch(track, first_frame, num_frames)()
+
+    def fetch(self, track: str, first_frame: int, num_frames: int) -> Rows:
+        """What makes the rows that `read` gives of bytes that are here then.
+
+        To wait for a storage, many threads are of use; of those that decompress, one keeps the others from
+        the interpreter's lock.
+
+        Raises:
+            NotFoundError, CorruptDataError: as `read`; what is damaged shows when rows are made.
+        """
         spec = self.attributes.tracks.get(track)
         if spec is None:
             raise NotFoundError(
@@ -125,7 +144,8 @@ class Frames:
             )
         dtype = np.dtype(spec.dtype)
         if num_frames == 0:
-            return np.empty((0,) if spec.width is None else (0, spec.width), dtype)
+            nothing = np.empty((0,) if spec.width is None else (0, spec.width), dtype)
+            return lambda: nothing
         chunk_frames = self.attributes.chunk_frames
         chunk_width = spec.chunk_width or spec.width
         chunk_shape = (chunk_frames,) if chunk_width is None else (chunk_frames, chunk_width)
@@ -133,9 +153,8 @@ class Frames:
         first, last = row // chunk_frames, (row + num_frames - 1) // chunk_frames
         index = self._index(track, spec, shard)
         data = self._bytes(shard, index.name, *index.span(first, last))
-        rows = index.decode(data, first, last, chunk_shape, dtype)
         start = row - first * chunk_frames
-        return rows[start : start + num_frames]
+        return lambda: index.decode(data, first, last, chunk_shape, dtype)[start : start + num_frames]
 
     def read_together(
         self, tracks: Sequence[str], first_frame: int, num_frames: int
@@ -145,11 +164,11 @@ class Frames:
         Raises:
             NotFoundError, CorruptDataError: as `read`.
         """
-        if len(tracks) < 2 or self.read_threads == 1:
+        if len(tracks) < 2 or not self.is_remote:
             return {track: self.read(track, first_frame, num_frames) for track in tracks}
         with ThreadPoolExecutor(len(tracks)) as pool:
-            reads = {track: pool.submit(self.read, track, first_frame, num_frames) for track in tracks}
-            return {track: read.result() for track, read in reads.items()}
+            fetches = {track: pool.submit(self.fetch, track, first_frame, num_frames) for track in tracks}
+            return {track: fetch.result()() for track, fetch in fetches.items()}
 
     def _index(self, track: str, spec: TrackSpec, shard: int) -> ShardIndex:
         name = shard_object(track, spec, shard)

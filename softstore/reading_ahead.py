@@ -16,15 +16,15 @@ AHEAD = 8
 
 
 def read_ahead(
-    function: Callable[[T], R], items: Iterable[T], threads: int, ahead: int = AHEAD
+    function: Callable[[T], R], items: Iterable[T], threads: int, ahead: int = AHEAD, first: int = 1
 ) -> Generator[R, None, None]:
     """``map(function, items)`` by threads, up to ``ahead`` items before they are asked for.
 
-    It begins with one and looks twice as far each time, as operating systems do when they read ahead.
+    It begins with ``first`` and looks twice as far each time, as operating systems do when they read ahead.
     """
     waiting = iter(items)
     pending: deque[Future[R]] = deque()
-    depth = 1
+    depth = first
     with ThreadPoolExecutor(threads) as pool:
         try:
             while True:

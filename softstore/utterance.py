@@ -95,8 +95,8 @@ class SoftTargets(Utterance, ABC):
     """An utterance with posteriors, at any temperature T: p_T = softmax(log p / T)."""
 
     @abstractmethod
-    def _decode(self, temperature: float, start: int, stop: int) -> Tensor:
-        """log p_T of a span that is there: shape (frames, classes), float32."""
+    def _decode(self, temperature: float, start: int, stop: int, *, log: bool = True) -> Tensor:
+        """log p_T, or p_T, of a span that is there: shape (frames, classes), float32."""
 
     def log_posteriors(
         self, temperature: float = 1.0, start: int = 0, stop: int | None = None
@@ -113,7 +113,7 @@ class SoftTargets(Utterance, ABC):
         self, temperature: float = 1.0, start: int = 0, stop: int | None = None
     ) -> NDArray[np.float32]:
         """p_T: shape (frames, classes), float32, rows sum to 1; raises as `log_posteriors`."""
-        return self._decode(temperature, *self.span(start, stop)).exp_().numpy()
+        return self._decode(temperature, *self.span(start, stop), log=False).numpy()
 
     def top_k(self, k: int, temperature: float = 1.0, start: int = 0, stop: int | None = None) -> TopClasses:
         """The ``k`` most probable classes of each frame.
@@ -162,8 +162,10 @@ class StoredUtterance(SoftTargets):
             encoded |= {name: torch.from_numpy(values[track]) for name, track in ragged.items()}
         return encoded
 
-    def _decode(self, temperature: float, start: int, stop: int) -> Tensor:
+    def _decode(self, temperature: float, start: int, stop: int, *, log: bool = True) -> Tensor:
         class_count = self.frames.attributes.class_count
         skipped = start % self.frames.attributes.block_frames
         unpacked = self.codec.unpack(self.encoded(start, stop))
-        return self.codec.decode(span(unpacked, skipped, skipped + stop - start), class_count, temperature)
+        frames = span(unpacked, skipped, skipped + stop - start)
+        decode = self.codec.decode if log else self.codec.posteriors
+        return decode(frames, class_count, temperature)

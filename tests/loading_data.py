@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,10 @@ class Counted(Examples):
         self.reads: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def read(self, neighbours: Sequence[Place], *, targets: bool = False) -> list[Example]:
+    def fetch(self, neighbours: Sequence[Place], *, targets: bool = False) -> Callable[[], list[Example]]:
         with self._lock:
             self.reads.update(place.utterance_id for place in neighbours)
-        return super().read(neighbours, targets=targets)
+        return super().fetch(neighbours, targets=targets)
 
 
 def streams(examples: Examples | Sequence[Examples], **changed: Any) -> StreamBatches:
@@ -53,7 +53,7 @@ def same(ours: Iterable[Batch], theirs: Iterable[Batch]) -> bool:
         mine.utterance_ids == other.utterance_ids
         and all(
             torch.equal(getattr(mine, name), getattr(other, name))
-            for name in ("features", "labels", "mask", "reset")
+            for name in ("features", "labels", "mask", "rows", "reset")
         )
         and mine.encoded.keys() == other.encoded.keys()
         and all(torch.equal(rows, other.encoded[name]) for name, rows in mine.encoded.items())

@@ -6,7 +6,7 @@ A run costs one request per track for about `RUN_FRAMES` frames, and is checked 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,19 +22,16 @@ from softstore.codecs.stored import Arrays
 from softstore.codecs.unpacked import OVERFLOW_ROWS, select
 from softstore.errors import CorruptDataError, InvalidInputError
 from softstore.format import FEATURES, FIRST_OVERFLOW, LABELS, NUM_OVERFLOW, TARGETS, Attributes
-from softstore.frames import Frames
+from softstore.frames import Frames, Rows
 from softstore.page_cache import CACHE_BYTES, PageCache
 from softstore.planner import padded_frames
-from softstore.reading_ahead import read_ahead
 from softstore.runs import Run, plan_runs
 from softstore.storage import open_storage
+from trainer.fetching import fetch_ahead
 from trainer.objectives import Softener
 
 RUN_FRAMES = 2048
 """A run of neighbouring utterances ends before it would grow longer than this."""
-
-RUNS_AHEAD = 16
-"""At most so many runs are read before they are asked for."""
 
 _SERIAL_NUMBERS = 1 << 14
 
@@ -161,9 +158,9 @@ class Examples:
     def in_order(self, split: str, *, targets: bool = False) -> Iterator[Example]:
         """All utterances of a split in stored order, those without frames left out."""
         runs = plan_runs(self.frames.manifest.where(split=split), self.attributes, RUN_FRAMES)
-        read = partial(self._read_run, targets=targets)
-        for examples in read_ahead(read, runs, self.frames.read_threads, RUNS_AHEAD):
-            yield from (example for example in examples if len(example))
+        fetch = partial(self._fetch_run, targets=targets)
+        for made in fetch_ahead(fetch, runs, remote=self.frames.is_remote):
+            yield from (example for example in made() if len(example))
 
     def nothing(self, *, targets: bool = False) -> Example:
         """An utterance without frames: what features and encoded frames look like here."""
@@ -183,6 +180,14 @@ class Examples:
         Raises:
             CorruptDataError: bytes are missing or damaged, features are not finite, or labels no classes.
         """
+        return self.fetch(neighbours, targets=targets)()
+
+    def fetch(self, neighbours: Sequence[Place], *, targets: bool = False) -> Callable[[], list[Example]]:
+        """What makes the examples that `read` gives of bytes that are here then; see `Frames.fetch`.
+
+        Raises:
+            CorruptDataError: bytes are missing; what is damaged shows when examples are made.
+        """
         origin = neighbours[0].first_frame
         last = neighbours[-1].first_frame + neighbours[-1].num_frames
         # The codec stores whole blocks.
@@ -194,15 +199,28 @@ class Examples:
         if not escalated:
             ragged = []
             dense = [name for name in dense if name != OVERFLOW_ROWS]
-        tracks = {name: f"{TARGETS}/{name}" for name in [*dense, *ragged]}
-        found = self.frames.read_together([FEATURES, LABELS, *(tracks[name] for name in dense)], origin, rows)
+        # One after another: who fetches ahead has many runs under way at a time.
+        stored = [FEATURES, LABELS, *(f"{TARGETS}/{name}" for name in dense)]
+        fetched = {track: self.frames.fetch(track, origin, rows) for track in stored}
         if ragged:
-            count = sum(place.num_overflow for place in escalated)
-            begin = escalated[0].first_overflow
-            found |= self.frames.read_together([tracks[name] for name in ragged], begin, count)
+            begin, count = escalated[0].first_overflow, sum(place.num_overflow for place in escalated)
+            exact = (f"{TARGETS}/{name}" for name in ragged)
+            fetched |= {track: self.frames.fetch(track, begin, count) for track in exact}
+        return partial(self._made, neighbours, dense, ragged, fetched)
+
+    def _made(
+        self,
+        neighbours: Sequence[Place],
+        dense: Sequence[str],
+        ragged: Sequence[str],
+        fetched: Mapping[str, Rows],
+    ) -> list[Example]:
+        found = {track: rows() for track, rows in fetched.items()}
         features = _float32(torch.from_numpy(found[FEATURES]))
         labels = torch.from_numpy(found[LABELS].astype(np.int64))
-        encoded = {name: found[track] for name, track in tracks.items()}
+        encoded = {name: found[f"{TARGETS}/{name}"] for name in [*dense, *ragged]}
+        origin = neighbours[0].first_frame
+        first_overflow = next((place.first_overflow for place in neighbours if place.num_overflow), 0)
         examples = []
         for place in neighbours:
             start = place.first_frame - origin
@@ -210,7 +228,7 @@ class Examples:
             behind = start + padded_frames(place.num_frames, self.block_frames)
             here = {name: encoded[name][start:behind] for name in dense}
             if place.num_overflow:
-                exact = place.first_overflow - escalated[0].first_overflow
+                exact = place.first_overflow - first_overflow
                 here |= {name: encoded[name][exact : exact + place.num_overflow] for name in ragged}
             else:
                 here.pop(OVERFLOW_ROWS, None)
@@ -220,8 +238,8 @@ class Examples:
                 self._check(example)
         return examples
 
-    def _read_run(self, run: Run, targets: bool) -> list[Example]:
-        return self.read([_place(row) for row in run.utterances.to_pylist()], targets=targets)
+    def _fetch_run(self, run: Run, targets: bool) -> Callable[[], list[Example]]:
+        return self.fetch([_place(row) for row in run.utterances.to_pylist()], targets=targets)
 
     def _sound(self, features: Tensor, labels: Tensor) -> bool:
         in_range = not len(labels) or 0 <= int(labels.min()) <= int(labels.max()) < self.class_count

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from trainer.config import StudentConfig
 from trainer.corpus_task import CorpusTask
-from trainer.device import moved
 from trainer.examples import Examples
+from trainer.lessons import Lesson, lessons
 from trainer.loading import StreamBatches
 from trainer.model_shapes import LSTMShape
 from trainer.models import RecurrentModel, State
@@ -37,8 +37,9 @@ class StreamTask(CorpusTask[RecurrentModel]):
         batches = self.batches(objective, epoch, first)
         if first == 0:
             self._states = self.model.initial_state(self.config.streams // self.ranks.world_size)
-        for batch in self.waiting.over(batches):
-            yield self._outcome(objective, moved(batch, self.ranks.device))
+        device = self.ranks.device
+        for lesson in lessons(batches, self.sources[0], objective, _targets, device, self.waiting):
+            yield self._outcome(objective, lesson)
 
     def batches(self, objective: Objective, epoch: int, first: int = 0) -> Iterable[Batch]:
         """What `train` learns from: this rank's batches of an epoch, from batch ``first`` on."""
@@ -72,15 +73,18 @@ class StreamTask(CorpusTask[RecurrentModel]):
             State(**{name: ours(layer, name) for name in State._fields}) for layer in range(self.shape.layers)
         ]
 
-    def _outcome(self, objective: Objective, batch: Batch) -> Outcome:
-        """Only the steps that have a target reach the output layer and are softened."""
+    def _outcome(self, objective: Objective, lesson: Lesson) -> Outcome:
+        """Only the steps that have a target reach the output layer."""
+        batch = lesson.batch
         hidden, self._states = self._steps(batch.features, _reset(self._states, batch.reset))
-        rows = batch.mask.flatten().nonzero()[:, 0]
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.amp):
-            logits = self.model.classify(hidden.flatten(0, 1).index_select(0, rows))
-        labels = batch.labels.flatten()[rows]
-        soften = self.sources[0].softener(batch.encoded, batch.rows.flatten()[rows])
-        return judge(objective, logits.float(), labels, soften, lambda: batch.utterance_ids)
+            logits = self.model.classify(hidden.flatten(0, 1).index_select(0, lesson.rows))
+        labels = batch.labels.flatten()[lesson.rows]
+        return judge(objective, logits.float(), labels, lesson.soften, lambda: batch.utterance_ids)
+
+
+def _targets(batch: Batch) -> Tensor:
+    return batch.mask.flatten().nonzero()[:, 0]
 
 
 def _reset(states: list[State], reset: Tensor) -> list[State]:

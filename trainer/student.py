@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from softstore.allocation import keep_memory
 from trainer.config import StudentConfig
 from trainer.examples import Examples
 from trainer.loading.batches import check_go_together
@@ -44,6 +45,7 @@ def train_student(
         for source in sources:
             objective.check_stored(source.codec, source.url)
     check_go_together(sources, any(objective.uses_targets for objective in objectives))
+    keep_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     task = (

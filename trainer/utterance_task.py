@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from trainer.config import StudentConfig
 from trainer.corpus_task import CorpusTask
-from trainer.device import moved
 from trainer.examples import Examples
+from trainer.lessons import Lesson, lessons
 from trainer.loading import UtteranceBatches
 from trainer.model_shapes import BLSTMShape, DNNShape
 from trainer.models import AcousticModel
@@ -44,19 +45,23 @@ class UtteranceTask(CorpusTask[AcousticModel]):
             world_size=self.ranks.world_size,
         )
         batches.load_state_dict(batches.state_dict() | {"epoch": epoch, "batch": first})
-        for batch in self.waiting.over(batches):
-            yield self._outcome(objective, moved(batch, self.ranks.device))
+        device = self.ranks.device
+        for lesson in lessons(batches, self.sources[0], objective, _side_by_side, device, self.waiting):
+            yield self._outcome(objective, lesson)
 
-    def _outcome(self, objective: Objective, batch: Batch) -> Outcome:
-        steps, streams = batch.labels.shape
+    def _outcome(self, objective: Objective, lesson: Lesson) -> Outcome:
+        batch, rows = lesson.batch, lesson.rows
         lengths = batch.mask.sum(dim=0).tolist()
         utterances = [batch.features[:length, stream] for stream, length in enumerate(lengths) if length]
-        # An utterance's frames lie `streams` rows apart, and come out of the model side by side.
-        numbers = torch.arange(steps * streams, device=batch.labels.device).view(steps, streams)
-        rows = torch.cat([numbers[:length, stream] for stream, length in enumerate(lengths)])
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.amp):
             hidden = self.model.embed(utterances or [batch.features[:1, 0]])[: len(rows)]
             logits = self.model.classify(hidden)
         labels = batch.labels.flatten()[rows]
-        soften = self.sources[0].softener(batch.encoded, batch.rows.flatten()[rows])
-        return judge(objective, logits.float(), labels, soften, lambda: batch.utterance_ids)
+        return judge(objective, logits.float(), labels, lesson.soften, lambda: batch.utterance_ids)
+
+
+def _side_by_side(batch: Batch) -> Tensor:
+    """An utterance's frames lie as many rows apart as there are streams; one utterance after another."""
+    steps, streams = batch.mask.shape
+    rows = batch.mask.T.flatten().nonzero()[:, 0]
+    return rows % steps * streams + rows // steps

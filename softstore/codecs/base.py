@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from torch import Tensor
@@ -86,6 +88,16 @@ class Codec(Protocol):
         """log p_T, shape (frames, classes), float32, on the device of ``unpacked``; every row normalised."""
         ...
 
+    def posteriors(
+        self, unpacked: Mapping[str, Tensor], class_count: int, temperature: float = 1.0
+    ) -> Tensor:
+        """p_T itself, otherwise as `decode`, and quicker than the exponential of that."""
+        ...
+
+    def logits(self, unpacked: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
+        """log p_T up to a constant a frame, otherwise as `decode`; in memory of its own."""
+        ...
+
 
 @runtime_checkable
 class FittedToSample(Protocol):
@@ -100,7 +112,26 @@ class FittedToSample(Protocol):
         ...
 
 
-class FrameCodec:
+class Decoder(ABC):
+    """What logits are made into, whatever the codec; see `Codec`."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def logits(
+        self, unpacked: Mapping[str, Tensor], class_count: int, temperature: float = 1.0
+    ) -> Tensor: ...
+
+    def decode(self, unpacked: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
+        return torch.log_softmax(self.logits(unpacked, class_count, temperature), dim=-1)
+
+    def posteriors(
+        self, unpacked: Mapping[str, Tensor], class_count: int, temperature: float = 1.0
+    ) -> Tensor:
+        return torch.softmax(self.logits(unpacked, class_count, temperature), dim=-1)
+
+
+class FrameCodec(Decoder):
     """What codecs have in common that encode each frame by itself and need nothing but their config."""
 
     __slots__ = ()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from softstore.codecs.base import FrameCodec, TrackSpec
-from softstore.softening import log_soften
+from softstore.softening import check_temperature
 
 LOWEST = -65504.0
 """The most negative finite float16; log-probabilities below it are stored as it."""
@@ -37,5 +37,5 @@ class Float16(FrameCodec):
     def encode(self, log_posteriors: Tensor) -> dict[str, NDArray[np.generic]]:
         return {"log_posteriors": log_posteriors.clamp_min(LOWEST).to(torch.float16).cpu().numpy()}
 
-    def decode(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
-        return log_soften(encoded["log_posteriors"].float(), temperature)
+    def logits(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
+        return encoded["log_posteriors"].float().div_(check_temperature(temperature))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from softstore.codecs.base import FrameCodec, TrackSpec
-from softstore.softening import log_soften
+from softstore.softening import check_temperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +33,5 @@ class Float32(FrameCodec):
     def encode(self, log_posteriors: Tensor) -> dict[str, NDArray[np.generic]]:
         return {"log_posteriors": log_posteriors.float().cpu().numpy()}
 
-    def decode(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
-        return log_soften(encoded["log_posteriors"], temperature)
+    def logits(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
+        return encoded["log_posteriors"] / check_temperature(temperature)

@@ -124,11 +124,10 @@ class TopK(FrameCodec):
             before = beta
         return torch.stack(partitions[::-1], dim=-1)
 
-    def decode(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
+    def logits(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
         classes, top, tail = self._partition(encoded, class_count, temperature)
         each = tail - math.log(class_count - self.k)
-        dense = each.expand(-1, class_count).scatter(-1, classes, top)
-        return torch.log_softmax(dense, dim=-1)
+        return each.expand(-1, class_count).scatter(-1, classes, top)
 
     def head(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Head:
         """What is known of each frame at a temperature, without spreading the tail over its classes."""

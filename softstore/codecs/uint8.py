@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from softstore.codecs.base import FrameCodec, TrackSpec
-from softstore.softening import log_soften
+from softstore.softening import check_temperature
 
 STEPS = 255
 DEEPEST = 127.5
@@ -55,5 +55,5 @@ class UInt8(FrameCodec):
             "step": step[:, 0].cpu().numpy(),
         }
 
-    def decode(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
-        return log_soften(encoded["steps_below"] * -encoded["step"][:, None], temperature)
+    def logits(self, encoded: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
+        return encoded["steps_below"] * (encoded["step"][:, None] / -check_temperature(temperature))

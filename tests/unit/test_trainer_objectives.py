@@ -128,6 +128,17 @@ def test_matched_logits_know_no_constant() -> None:
     assert float(loss) == pytest.approx((1 - 1 / CLASSES) / 2, rel=1e-5)
 
 
+@pytest.mark.parametrize("objective", [each for each in SETTINGS if each.uses_targets], ids=str)
+def test_what_is_softened_beforehand_teaches_the_same(objective: Objective) -> None:
+    logits, soften = normal(FRAMES, CLASSES), stored_for(objective)
+    expected = loss_and_gradient(objective, logits, labels(), soften)
+    found = loss_and_gradient(objective, logits, labels(), objective.softened(soften))
+    torch.testing.assert_close(found, expected)
+    some = loss_and_gradient(objective, logits[1:4], labels()[1:4], soften.span(1, 4))
+    found = loss_and_gradient(objective, logits[1:4], labels()[1:4], objective.softened(soften).span(1, 4))
+    torch.testing.assert_close(found, some)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_a_tail_is_one_class_with_the_mass_that_was_stored(temperature: float) -> None:
     """A student that says what the teacher did has no gradient, although the store knows K classes only."""

@@ -45,7 +45,7 @@ class Assembler:
         self._block_frames = sources[0].block_frames
         self._begun = 0
         self._active: list[int] = []
-        self.reader = Reader(sources, utterances, plan.utterance[some], plan.turn[some], targets, ahead=False)
+        self.reader = Reader(sources, utterances, plan.utterance[some], plan.turn[some], targets)
 
     def __call__(self, block: range) -> list[Batch]:
         """The batches of a block, which have the same number of streams and steps."""

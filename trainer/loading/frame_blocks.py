@@ -36,7 +36,7 @@ class FrameBlocks:
         order = self._order.utterance
         wanted = order[self._firsts[first] :] if first < len(self._firsts) else order[:0]
         turn = self._order.turn[self._utterances.run[wanted]]
-        reader = Reader([self._examples], self._utterances, wanted, turn, targets=False, ahead=True)
+        reader = Reader([self._examples], self._utterances, wanted, turn, targets=False)
         for numbers in np.split(order, self._firsts[1:])[first:]:
             block = [reader.get(number) for number in numbers.tolist()]
             for number in numbers.tolist():

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
-from softstore.reading_ahead import read_ahead
-from trainer.examples import RUNS_AHEAD, Example, Examples
+from trainer.examples import Example, Examples
+from trainer.fetching import fetch_ahead
 from trainer.loading.utterances import Numbers, Utterances
+
+Fetched = tuple[int, Callable[[], list[Example]]]
+"""The first number of some neighbours, and what makes their examples."""
 
 
 class Reader:
-    """Reads the wanted utterances, and no others, each once.
+    """Reads the wanted utterances, and no others, each once; of remote stores, threads fetch them ahead.
 
     Neighbours are read together, in the order of their runs' turns. Not more is in memory than was asked for
-    and not let go, the runs up to there, and `RUNS_AHEAD` runs.
+    and not let go, the runs up to there, and the bytes of `RUNS_AHEAD` runs.
 
     Args:
         wanted: numbers of utterances, all different.
         turn: of the run that each is in, (wanted,).
-        ahead: whether threads read ahead even what lies in local files. That keeps a processor busy, and a
-            caller that works ahead of others itself would contend with them for the interpreter's lock.
     """
 
     def __init__(
@@ -32,30 +33,27 @@ class Reader:
         wanted: Numbers,
         turn: Numbers,
         targets: bool,
-        *,
-        ahead: bool,
     ) -> None:
         order = np.lexsort((wanted, turn))
         numbers, turns = wanted[order], turn[order]
         apart = (np.diff(numbers) != 1) | (np.diff(turns) != 0)
         bounds = np.concatenate([[0], np.flatnonzero(apart) + 1, [len(numbers)]])
         self._held: dict[int, Example] = {}
-        threads = max(examples.frames.read_threads for examples in sources)
+        remote = any(examples.frames.is_remote for examples in sources)
         neighbours = (
             (int(numbers[begin]), int(numbers[end - 1]) + 1)
             for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
             if begin < end
         )
         # Not a method of this: reading ahead is to end with the last reference to the reader.
-        read = partial(_read, sources, utterances, targets)
-        self._reads: Iterator[dict[int, Example]] = map(read, neighbours)
-        if ahead or threads > 1:
-            self._reads = read_ahead(read, neighbours, threads, RUNS_AHEAD)
+        fetch = partial(_fetch, sources, utterances, targets)
+        self._fetched = fetch_ahead(fetch, neighbours, remote=remote)
 
     def get(self, number: int) -> Example:
         """A wanted utterance."""
         while number not in self._held:
-            self._held.update(next(self._reads))
+            first, made = next(self._fetched)
+            self._held.update(enumerate(made(), first))
         return self._held[number]
 
     def let_go(self, number: int) -> None:
@@ -68,9 +66,9 @@ class Reader:
         return sum(map(len, self._held.values()))
 
 
-def _read(
+def _fetch(
     sources: Sequence[Examples], utterances: Utterances, targets: bool, neighbours: tuple[int, int]
-) -> dict[int, Example]:
+) -> Fetched:
     start, stop = neighbours
-    found = sources[int(utterances.source[start])].read(utterances.places(start, stop), targets=targets)
-    return dict(zip(range(start, stop), found, strict=True))
+    examples = sources[int(utterances.source[start])]
+    return start, examples.fetch(utterances.places(start, stop), targets=targets)

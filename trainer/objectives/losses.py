@@ -17,27 +17,27 @@ from softstore.codecs.topk import Head
 LossAndGradient = tuple[Tensor, Tensor]
 
 
-def soft(logits: Tensor, log_p: Tensor, student_temperature: float) -> LossAndGradient:
-    """``log_p``: the teacher's log p_T, (frames, classes)."""
-    p = log_p.exp_().to(logits.dtype)
-    log_y = torch.log_softmax(_softened(logits, student_temperature), dim=-1)
-    loss = -torch.linalg.vecdot(p, log_y)
-    return loss, _divided(log_y.exp_().sub_(p), student_temperature)
+def soft(logits: Tensor, p: Tensor, student_temperature: float) -> LossAndGradient:
+    """``p``: the teacher's p_T, (frames, classes)."""
+    p = p.to(logits.dtype)
+    z = _softened(logits, student_temperature)
+    y, log_sum = _softmax(z)
+    return log_sum - torch.linalg.vecdot(p, z), _divided(y.sub_(p), student_temperature)
 
 
 def regularised(
-    logits: Tensor, log_p: Tensor, labels: Tensor, soft_weight: float, hard_weight: float
+    logits: Tensor, p: Tensor, labels: Tensor, soft_weight: float, hard_weight: float
 ) -> LossAndGradient:
     """Soft and hard targets, (frames,) int64, in one: they ask for the same softmax of the student."""
-    targets = log_p.exp_().mul_(soft_weight).to(logits.dtype)
+    weight = soft_weight + hard_weight
+    targets = p.mul_(soft_weight).to(logits.dtype)
     targets.scatter_add_(1, labels[:, None], targets.new_full((len(labels), 1), hard_weight))
-    log_y = torch.log_softmax(logits, dim=-1)
-    loss = -torch.linalg.vecdot(targets, log_y)
-    return loss, log_y.exp_().mul_(soft_weight + hard_weight).sub_(targets)
+    y, log_sum = _softmax(logits)
+    return weight * log_sum - torch.linalg.vecdot(targets, logits), y.mul_(weight).sub_(targets)
 
 
 def matched(logits: Tensor, log_p: Tensor) -> LossAndGradient:
-    """``log_p``: the teacher's log p at T = 1, up to a constant a frame, (frames, classes)."""
+    """``log_p``: the teacher's at T = 1, up to a constant a frame, (frames, classes)."""
     difference = logits - log_p
     difference.sub_(difference.mean(dim=-1, keepdim=True))
     return torch.linalg.vecdot(difference, difference) / 2, difference
@@ -56,9 +56,19 @@ def sparse(logits: Tensor, head: Head, student_temperature: float) -> LossAndGra
     total = weights.sum(dim=-1, keepdim=True)
     folded = torch.cat([z.gather(1, head.classes), total.log() + highest], dim=-1)
     log_p = torch.cat([head.log_posteriors, head.log_tail], dim=-1)
-    loss, gradient = soft(folded, log_p, 1)
+    loss, gradient = soft(folded, log_p.exp_(), 1)
     spread = weights.mul_(gradient[:, -1:] / total)
     return loss, _divided(spread.scatter_(1, head.classes, gradient[:, :-1]), student_temperature)
+
+
+def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """y, (frames, classes), and log Σ exp z, (frames,).
+
+    That is z - log y of any class; of the likeliest, both are as exact as they can be. So there is but one
+    exponential for each logit.
+    """
+    y = torch.softmax(logits, dim=-1)
+    return y, logits.amax(dim=-1) - y.amax(dim=-1).log()
 
 
 def _softened(logits: Tensor, temperature: float) -> Tensor:

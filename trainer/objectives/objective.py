@@ -13,7 +13,7 @@ from softstore.errors import InvalidInputError
 from softstore.softening import check_temperature
 from trainer.objectives.fused import total_loss
 from trainer.objectives.losses import LossAndGradient, matched, regularised, soft, sparse
-from trainer.objectives.softener import Softener
+from trainer.objectives.softener import Softened, Softener
 
 
 class Kind(StrEnum):
@@ -84,6 +84,16 @@ class Objective:
                 "matched where all are kept: train with --targets topk."
             )
 
+    def softened(self, soften: Softener) -> Softener:
+        """The same frames, with all that `loss` asks of the teacher worked out."""
+        if self.kind is Kind.LOGITS:
+            said = soften.logits()
+        elif self.kind in (Kind.SOFT, Kind.REG):
+            said = soften.posteriors(self.temperature)
+        else:
+            return soften
+        return Softened(soften.codec, soften.class_count, {}, said)
+
     def loss(self, logits: Tensor, labels: Tensor, soften: Softener | None = None) -> Tensor:
         """The loss summed over frames, in nats, a scalar: float32, or float64 if the logits are.
 
@@ -112,14 +122,14 @@ class Objective:
     def _of_frames(self, logits: Tensor, labels: Tensor, soften: Softener) -> LossAndGradient:
         temperature, tau = self.temperature, self.student_temperature
         if self.kind is Kind.LOGITS:
-            return matched(logits, soften(1))
+            return matched(logits, soften.logits())
         if self.kind is Kind.TOPK:
             return sparse(logits, soften.head(temperature), tau)
         if self.kind is Kind.TOPK_RENORMALISED:
             return sparse(logits, soften.head(temperature).renormalised(), tau)
         if self.kind is Kind.REG:
-            return regularised(logits, soften(temperature), labels, temperature**2, self.alpha)
-        return soft(logits, soften(temperature), tau)
+            return regularised(logits, soften.posteriors(temperature), labels, temperature**2, self.alpha)
+        return soft(logits, soften.posteriors(temperature), tau)
 
 
 def _hard(logits: Tensor, labels: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from softstore.codecs.base import TrackSpec
+from softstore.codecs.base import Decoder, TrackSpec
 from softstore.codecs.transform import refinement
 from softstore.codecs.transform.codebook import CODEWORDS, Codebooks
 from softstore.codecs.transform.constants import Constants
@@ -44,7 +44,7 @@ CHUNK_WIDTH = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Transform:
+class Transform(Decoder):
     """See the module's docstring; made by `softstore.codecs.transform.fitting.fit`.
 
     Attributes:
@@ -230,11 +230,11 @@ class Transform:
             unpacked["overflow_values"] = encoded["overflow_values"]
         return unpacked
 
-    def decode(self, unpacked: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
+    def logits(self, unpacked: Mapping[str, Tensor], class_count: int, temperature: float = 1.0) -> Tensor:
         logits = self._reconstruct(unpacked)
         if check_temperature(temperature) != 1:
             logits.div_(temperature)
-        return torch.log_softmax(logits, dim=-1)
+        return logits
 
     def _reconstruct(self, unpacked: Mapping[str, Tensor]) -> Tensor:
         """log p up to a constant a frame: shape (frames, classes), float32."""
