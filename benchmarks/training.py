@@ -45,15 +45,15 @@ WARM_UP = 4
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much a student is trained in a turn."""
+    """How much a student is trained in a turn: of ``demo``, that is all there is to learn."""
 
     student: StudentConfig
     batches: int
 
 
-FULL = {"paper": Size(STUDENTS[Preset.PAPER], 80), "demo": Size(STUDENTS[Preset.DEMO], 128)}
+FULL = {"paper": Size(STUDENTS[Preset.PAPER], 80), "demo": Size(STUDENTS[Preset.DEMO], 226)}
 QUICK = {"small": Size(replace(STUDENTS[Preset.DEMO], model=LSTMShape(cells=32, projection=16)), 4)}
-ROUNDS = 6
+ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from trainer.objectives.losses import LossAndGradient
 BLOCK_NUMBERS_ON_CPU, BLOCK_NUMBERS = 1 << 18, 1 << 24
 """Logits worked on at a time: what a core keeps in its cache, and enough for a whole GPU."""
 
-LossOfRows = Callable[[Tensor, int, int], LossAndGradient]
-"""Logits of frames ``start`` … ``stop`` → what `trainer.objectives.losses` return."""
+LossOfRows = Callable[[Tensor, int, int, Tensor | None], LossAndGradient]
+"""Logits of frames ``start`` … ``stop``, and where their gradient may lie → what `trainer.objectives.losses`
+return."""
 
 
 def total_loss(logits: Tensor, loss_of_rows: LossOfRows) -> Tensor:
@@ -38,10 +39,12 @@ class _Total(torch.autograd.Function):
         with torch.autocast(logits.device.type, enabled=False):
             for start in range(0, len(logits), frames):
                 block = logits[start : start + frames].to(dtype)
-                losses, slopes = loss_of_rows(block, start, start + len(block))
+                there = None if gradient is None else gradient[start : start + frames]
+                out = there if logits.dtype == dtype else None
+                losses, slopes = loss_of_rows(block, start, start + len(block), out)
                 total += losses.sum()
-                if gradient is not None:
-                    gradient[start : start + frames] = slopes
+                if there is not None and slopes is not out:
+                    there.copy_(slopes)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return total

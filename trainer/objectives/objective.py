@@ -113,13 +113,15 @@ class Objective:
             return self.alpha * _hard(logits, labels) + self.temperature**2 * soft_loss
         assert soften is not None
 
-        def of_rows(block: Tensor, start: int, stop: int) -> LossAndGradient:
+        def of_rows(block: Tensor, start: int, stop: int, out: Tensor | None) -> LossAndGradient:
             some = soften if stop - start == len(logits) else soften.span(start, stop)
-            return self._of_frames(block, labels[start:stop], some)
+            return self._of_frames(block, labels[start:stop], some, out)
 
         return total_loss(logits, of_rows)
 
-    def _of_frames(self, logits: Tensor, labels: Tensor, soften: Softener) -> LossAndGradient:
+    def _of_frames(
+        self, logits: Tensor, labels: Tensor, soften: Softener, out: Tensor | None
+    ) -> LossAndGradient:
         temperature, tau = self.temperature, self.student_temperature
         if self.kind is Kind.LOGITS:
             return matched(logits, soften.logits())
@@ -128,8 +130,10 @@ class Objective:
         if self.kind is Kind.TOPK_RENORMALISED:
             return sparse(logits, soften.head(temperature).renormalised(), tau)
         if self.kind is Kind.REG:
-            return regularised(logits, soften.posteriors(temperature), labels, temperature**2, self.alpha)
-        return soft(logits, soften.posteriors(temperature), tau)
+            return regularised(
+                logits, soften.posteriors(temperature), labels, temperature**2, self.alpha, out
+            )
+        return soft(logits, soften.posteriors(temperature), tau, out)
 
 
 def _hard(logits: Tensor, labels: Tensor) -> Tensor:
