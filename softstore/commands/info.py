@@ -17,7 +17,7 @@ from softstore.commands.history import print_history
 from softstore.corpus import Corpus
 from softstore.format import Divergence
 from softstore.frames import Frames
-from softstore.inventory import inventory
+from softstore.inventory import SplitSize, inventory
 from softstore.storage import open_storage
 from softstore.store import Store
 from softstore.store_certificate import KlSummary
@@ -69,7 +69,9 @@ def print_info(opened: Store | Corpus, console: Console) -> None:
     )
     if not attributes.is_finished(held.shards):
         console.print(f"[yellow]Unfinished: {held.shards} of {attributes.shards} shards are published.[/]")
-    console.print(_splits(held.splits), _tracks(held.track_bytes, max(held.frames, 1)))
+    console.print(
+        _splits(held.splits, attributes.frame_shift), _tracks(held.track_bytes, max(held.frames, 1))
+    )
     if isinstance(opened, Store):
         if held.target_bytes_per_frame and held.ratio_to_float32:
             once = f", and {held.codec_bytes:,} bytes once for the codec" if held.codec_bytes else ""
@@ -81,12 +83,15 @@ def print_info(opened: Store | Corpus, console: Console) -> None:
         _print_losses(opened, console)
 
 
-def _splits(splits: dict[str, Any]) -> Table:
+def _splits(splits: dict[str, SplitSize], frame_shift: float) -> Table:
     table = Table("split", title="Utterances", title_justify="left")
-    for heading in ("utterances", "speakers", "frames"):
+    for heading in ("utterances", "speakers", "frames", "hours"):
         table.add_column(heading, justify="right")
     for name, size in splits.items():
-        table.add_row(escape(name), f"{size.utterances:,}", f"{size.speakers:,}", f"{size.frames:,}")
+        hours = size.frames * frame_shift / 3600
+        table.add_row(
+            escape(name), f"{size.utterances:,}", f"{size.speakers:,}", f"{size.frames:,}", f"{hours:.2f}"
+        )
     return table
 
 

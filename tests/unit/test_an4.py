@@ -86,6 +86,7 @@ def test_speakers_never_cross_splits(an4: Path) -> None:
     source = An4Source(an4)
     assert source.description["speakers"] == {"train": SPEAKERS - 2, "cv": 1, "test": 1}
     assert source.description["utterances"] == {"train": 32, "cv": 4, "test": 4}
+    assert source.description["test"] == "speakers cut from the train part"
     splits: dict[str, set[str]] = {}
     for utterance in source.utterances(workers=2):
         assert isinstance(utterance, AlignedUtterance)
@@ -97,7 +98,17 @@ def test_the_published_test_part_is_the_test_split_where_present(an4: Path) -> N
     write_part(an4, "an4_test", "an4test_clstk", speakers=2, first=1, seed=2)
     source = An4Source(an4)
     assert source.description["speakers"] == {"train": SPEAKERS - 1, "cv": 1, "test": 2}
+    assert source.description["test"] == "as published"
     assert source.total == 80
+
+
+def test_one_person_under_two_names_stays_in_one_split(an4: Path) -> None:
+    """Eight persons are left of ten speakers; the fifth of them, fga, is cv."""
+    for path in (an4 / "etc" / "an4_train.fileids", an4 / "etc" / "an4_train.transcription"):
+        path.write_text(path.read_text().replace("fba", "faa2").replace("fda", "fga2"))
+    splits = {listed.speaker: listed.split for listed in An4Source(an4).listed}
+    assert splits["faa2"] == splits["faa"]
+    assert splits["fga2"] == splits["fga"] == "cv"
 
 
 def test_a_training_speaker_who_is_in_the_test_part_is_rejected(an4: Path) -> None:
@@ -116,7 +127,7 @@ def test_fillers_and_variant_marks_are_not_words(an4: Path) -> None:
     lines[0] = f"<s> EITHER(2) ++NOISE++ BA </s> {label}"
     lines[1] = f"BO SA {lines[1].split()[-1]}"
     path.write_text("\n".join(lines))
-    texts = {entry.utterance_id: entry.text for entry in An4Source(an4)._listed}
+    texts = {entry.utterance_id: entry.text for entry in An4Source(an4).listed}
     assert list(texts.values())[:2] == ["either ba", "bo sa"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,12 +48,15 @@ class AlignedCorpus:
 
     Attributes:
         outcomes: an alignment or the reason for there being none, in the order of the utterances.
-        log_likelihood: mean per frame of the aligned utterances under the triphone model, in nats.
+        log_likelihoods: mean per frame of each utterance under the triphone model, in nats, in that order;
+            NaN where there is no alignment.
+        log_likelihood: the same of all aligned utterances together.
         silence_share: the share of their frames aligned to silence.
         tied_states: how many tied triphone states the aligner's own model has.
     """
 
     outcomes: list[Alignment | Rejected]
+    log_likelihoods: list[float]
     log_likelihood: float
     silence_share: float
     tied_states: int
@@ -87,6 +91,7 @@ def _align(utterances: Sequence[Transcribed], lexicon: Lexicon, workers: int) ->
         else:
             graphs[index] = phone_graph(utterance.text.split(), lexicon)
 
+    log_likelihoods = [math.nan] * len(utterances)
     log_likelihood = silence_share = 0.0
     tied_states = 0
     if graphs:
@@ -105,11 +110,17 @@ def _align(utterances: Sequence[Transcribed], lexicon: Lexicon, workers: int) ->
         final = second.alignments(paths)
         outcomes.update(zip(graphs, final, strict=True))
         frames = sum(map(len, kept))
+        for index, path, own in zip(graphs, paths, kept, strict=True):
+            log_likelihoods[index] = float(path.log_likelihood / len(own))
         log_likelihood = sum(path.log_likelihood for path in paths) / frames
         silence_share = sum(_silent_frames(alignment) for alignment in final) / frames
         tied_states = second.model.distributions
     return AlignedCorpus(
-        [outcomes[index] for index in range(len(utterances))], log_likelihood, silence_share, tied_states
+        [outcomes[index] for index in range(len(utterances))],
+        log_likelihoods,
+        log_likelihood,
+        silence_share,
+        tied_states,
     )
 
 

@@ -14,7 +14,9 @@ from trainer.commands.corpus import Profile, SourceName
 
 def demo(
     corpus: Annotated[SourceName, typer.Option(help="Where the speech comes from.")] = SourceName.SYNTHETIC,
-    data: Annotated[Path | None, typer.Option(help="an4: the directory with etc/ and wav/.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="an4, speechocean762: the directory, laid out as published.")
+    ] = None,
     profile: Annotated[Profile, typer.Option(help="synthetic: how much speech to make.")] = Profile.MINI,
     senones: Annotated[int, typer.Option(min=2, help="Tied triphone states to aim at.")] = 2008,
     out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from trainer.alignment import Alignment
 
+LOG_LIKELIHOOD = "alignment_log_likelihood"
+"""The extra column of sources whose alignment has one: mean per frame of the utterance, in nats."""
+
 
 @dataclass(frozen=True, slots=True)
 class AlignedUtterance:
@@ -35,10 +38,18 @@ class AlignedUtterance:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An utterance that could not be used, and why; it is listed, never dropped in silence."""
+    """An utterance that could not be used, and why; it is listed, never dropped in silence.
+
+    Attributes:
+        reason: of what kind it is stands before the first colon, where there is more to say.
+    """
 
     utterance_id: str
     reason: str
+
+    @property
+    def kind(self) -> str:
+        return self.reason.partition(":")[0]
 
 
 class Source(Protocol):
