@@ -16,10 +16,11 @@ from rich.table import Table
 
 import softstore
 from softstore.commands.info import describe
+from trainer.command_lines import run, run_side_by_side
 from trainer.demo.paper import TABLE_1
 from trainer.demo.questions import Answer, ask
 from trainer.demo.report import write_report
-from trainer.demo.steps import STORE_NAME, STUDENTS, run, run_side_by_side, serving
+from trainer.demo.steps import STORE_NAME, STUDENTS, serving
 
 ASKED_FRAMES = 300
 EVALUATION = "evaluation.json"

@@ -1,0 +1,1 @@
+"""The tables of papers, each made by one command from a corpus."""
