@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
 from softstore.errors import MissingDependencyError
 from trainer.commands.corpus import Profile, SourceName
+from trainer.commands.speech_options import (
+    CorpusOption,
+    DataOption,
+    OutOption,
+    ProfileOption,
+    SenonesOption,
+    corpus_arguments,
+)
 
 
 def demo(
-    corpus: Annotated[SourceName, typer.Option(help="Where the speech comes from.")] = SourceName.SYNTHETIC,
-    data: Annotated[
-        Path | None, typer.Option(help="an4, speechocean762: the directory, laid out as published.")
-    ] = None,
-    profile: Annotated[Profile, typer.Option(help="synthetic: how much speech to make.")] = Profile.MINI,
-    senones: Annotated[int, typer.Option(min=2, help="Tied triphone states to aim at.")] = 2008,
-    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
+    corpus: CorpusOption = SourceName.SYNTHETIC,
+    data: DataOption = None,
+    profile: ProfileOption = Profile.MINI,
+    senones: SenonesOption = 2008,
+    out: OutOption = Path("runs/demo"),
 ) -> None:
     """Make the whole journey: speech, teacher, store, service, and students taught over HTTP.
 
@@ -36,9 +40,4 @@ def demo(
         raise MissingDependencyError(
             f"The demo needs {error.name}, which is not installed: pip install 'softstore[demo]'."
         ) from error
-    arguments: list[str] = [corpus.value]
-    if corpus is SourceName.SYNTHETIC:
-        arguments += ["--profile", profile.value]
-    if data is not None:
-        arguments += ["--data", str(data)]
-    travel(out, [*arguments, "--senones", str(senones)], Console())
+    travel(out, corpus_arguments(corpus, data, profile, senones), Console())

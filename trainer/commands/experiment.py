@@ -10,6 +10,14 @@ from rich.console import Console
 
 from softstore.errors import MissingDependencyError
 from trainer.commands.corpus import Profile, SourceName
+from trainer.commands.speech_options import (
+    CorpusOption,
+    DataOption,
+    OutOption,
+    ProfileOption,
+    SenonesOption,
+    corpus_arguments,
+)
 from trainer.decoding.libraries import require_libraries
 from trainer.experiments.systems import Scale
 
@@ -23,19 +31,17 @@ def only_names() -> None:
 
 @experiment.command()
 def table1(
-    corpus: Annotated[SourceName, typer.Option(help="Where the speech comes from.")] = SourceName.SYNTHETIC,
-    data: Annotated[
-        Path | None, typer.Option(help="an4, speechocean762: the directory, laid out as published.")
-    ] = None,
-    profile: Annotated[Profile, typer.Option(help="synthetic: how much speech to make.")] = Profile.MINI,
-    senones: Annotated[int, typer.Option(min=2, help="Tied triphone states to aim at.")] = 2008,
+    corpus: CorpusOption = SourceName.SYNTHETIC,
+    data: DataOption = None,
+    profile: ProfileOption = Profile.MINI,
+    senones: SenonesOption = 2008,
     scale: Annotated[Scale, typer.Option(help="How large models are.")] = Scale.DEMO,
     seeds: Annotated[int, typer.Option(min=1, help="Students of each row.")] = 3,
     temperature: Annotated[
         list[float] | None, typer.Option(min=0.01, help="Of the teacher, repeatable. [default: 1 and 2]")
     ] = None,
     alpha: Annotated[float, typer.Option(min=0.0, help="reg: the weight of the hard labels.")] = 0.5,
-    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/table1"),
+    out: OutOption = Path("runs/table1"),
 ) -> None:
     """Table 1 of Tang, Wang & Zhang 2015: does the knowledge of a weak DNN train an LSTM better than labels?
 
@@ -55,10 +61,6 @@ def table1(
         raise MissingDependencyError(
             f"Reports need {error.name}, which is not installed: pip install 'softstore[demo]'."
         ) from error
-    arguments = [corpus.value]
-    if corpus is SourceName.SYNTHETIC:
-        arguments += ["--profile", profile.value]
-    if data is not None:
-        arguments += ["--data", str(data)]
-    arguments += ["--senones", str(senones)]
-    make(Asked(arguments, scale, seeds, temperature or [1.0, 2.0], alpha), out, Console())
+    arguments = corpus_arguments(corpus, data, profile, senones)
+    temperatures = list(dict.fromkeys(temperature or [1.0, 2.0]))
+    make(Asked(arguments, scale, seeds, temperatures, alpha), out, Console())
