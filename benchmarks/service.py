@@ -2,7 +2,8 @@
 
 One span of 500 frames out of 2008 senones, in every codec and format, asked for again and again over
 loopback; both servers are one process, and take turns. Answers that have to be softened are compared with
-what softening takes in this process, without a server. A whole shard shows how fast bytes stream, and a
+what softening takes in this process, without a server; how long the bare server is sending as many bytes is
+told beside that. A whole shard shows how fast bytes stream, and a
 hundred thousand requests whether memory grows.
 """
 
@@ -111,20 +112,23 @@ def ready(codec: str, name: str, request: Request, bare: Server, size: Size) -> 
     }
 
 
-def softened(codec: str, name: str, request: Request, store: Store, size: Size) -> Row:
-    """One client that waits for each answer, and the same frames softened here."""
+def softened(codec: str, name: str, request: Request, store: Store, bare: Server, size: Size) -> Row:
+    """One client that waits for each answer, the same frames softened here, and as many bytes sent."""
     utterance = store[ID]
-    loads, times = [], []
+    length = answer_bytes(request)
+    loads, times, bares = [], [], []
     for _ in range(size.rounds):
         loads.append(load(request, size.seconds, 1))
+        bares.append(load(Request(f"{bare.url}/{length}"), 1, 1).p50_ms)
         here = []
         for _ in range(20):
             started = time.perf_counter()
             utterance.posteriors(TEMPERATURE, 0, SPAN_FRAMES)
             here.append(1e3 * (time.perf_counter() - started))
         times.append(loads[-1].p50_ms / statistics.median(here))
-    return _row(codec, name, answer_bytes(request), loads) | {
+    return _row(codec, name, length, loads) | {
         "softening alone ms": statistics.median(here),
+        "sending alone ms": statistics.median(bares),
         "times softening": statistics.median(times),
     }
 
@@ -140,6 +144,7 @@ def _row(codec: str, name: str, length: int, loads: list[Load]) -> dict[str, str
         "bare requests/s": "-",
         "% of bare": "-",
         "softening alone ms": "-",
+        "sending alone ms": "-",
         "times softening": "-",
     }
 
@@ -199,7 +204,7 @@ def main(json: JsonOption = None, quick: QuickOption = False) -> None:
                     if name in READY:
                         rows.append(ready(codec, name, request, bare, size))
                     else:
-                        rows.append(softened(codec, name, request, store, size))
+                        rows.append(softened(codec, name, request, store, bare, size))
             rows.append(streamed(ours.url, stores["float32"], bare, size))
             asked = dict(requests(ours.url, "transform", stores["transform"]))
             before, after = grown({name: asked[name] for name in (*READY, "JSON, top 10")}, ours, size)
