@@ -16,17 +16,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from softstore.errors import CorruptDataError, InvalidInputError, MissingDependencyError, NotFoundError
+from softstore.errors import CorruptDataError, InvalidInputError, NotFoundError
 from softstore.teachers import declared
 from softstore.teachers.called import CPU
 from softstore.teachers.kaldi_index import Place, index_archive, index_script
+from softstore.teachers.kaldi_library import kaldi_native_io
 
 
 def kaldi_teacher(kind: str, path: Path) -> KaldiTeacher:
@@ -38,7 +38,7 @@ def kaldi_teacher(kind: str, path: Path) -> KaldiTeacher:
         InvalidInputError: it is empty, or it or what lies beside it cannot be used.
         MissingDependencyError: kaldi_native_io is not installed.
     """
-    _library()
+    kaldi_native_io()
     places = index_script(path) if kind == "scp" else index_archive(path)
     if not places:
         raise InvalidInputError(f"{path} holds no matrices.")
@@ -104,7 +104,7 @@ class KaldiTeacher:
             )
         try:
             # An absolute path and an offset: never one of the commands that Kaldi would run.
-            matrix = _library().FloatMatrix.read(f"{place.path}:{place.offset}")
+            matrix = kaldi_native_io().FloatMatrix.read(f"{place.path}:{place.offset}")
         except (RuntimeError, UnicodeDecodeError) as error:
             raise CorruptDataError(
                 f"Utterance {utterance_id!r} cannot be read at byte {place.offset} of {place.path}: "
@@ -130,12 +130,3 @@ def _beside(path: Path) -> dict[str, Any]:
             f"{beside} is no object with `capture_temperature`, `description`, or both, and nothing else."
         )
     return said
-
-
-def _library() -> Any:
-    try:
-        return import_module("kaldi_native_io")
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Kaldi archives are read with kaldi_native_io: pip install 'softstore[kaldi]'."
-        ) from error

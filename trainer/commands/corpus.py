@@ -13,13 +13,13 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from softstore.corpus import Corpus
 from softstore.errors import InvalidInputError
 from softstore.storage import open_storage
 from trainer.commands.corpus_kaldi import imports
 from trainer.commands.corpus_report import describe_corpus, print_corpus
+from trainer.commands.stages import stages
 from trainer.corpora.an4 import An4Source
 from trainer.corpora.build import build, is_complete
 from trainer.corpora.source import Source
@@ -82,14 +82,7 @@ def make(
     else:
         # The aligner tells of its passes in the log: all of them come before its first utterance.
         logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_log_handler(console)])
-        with _bar(console) as bar:
-            tasks: dict[str, TaskID] = {}
-
-            def show(stage: str, done: int, total: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bar.add_task(stage, total=total)
-                bar.update(tasks[stage], completed=done, total=total)
-
+        with stages(console) as show:
             build(made_from, storage, senones=senones, workers=workers, progress=show)
     print_corpus(Corpus.open(out), console)
 
@@ -133,8 +126,3 @@ def _local(source: SourceName, data: Path | None) -> Path:
 
 def _log_handler(console: Console) -> logging.Handler:
     return RichHandler(console=console, show_time=False, show_level=False, show_path=False)
-
-
-def _bar(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console)

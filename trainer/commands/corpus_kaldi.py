@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from softstore.commands.token_option import TokenOption
 from softstore.corpus import Corpus
 from trainer.commands.corpus_report import print_corpus
+from trainer.commands.stages import stages
 from trainer.corpora.kaldi import find_kaldi
 from trainer.corpora.kaldi_writer import write_kaldi
 from trainer.corpora.labelled import LARGEST_SENONE, write_labelled
@@ -48,8 +49,7 @@ def import_kaldi(
         softstore corpus import-kaldi --train data/train_tr95 --cv data/train_cv05 --ali pdf.ark --out corpus
     """
     console = Console()
-    with _bar(console) as bar:
-        show = _Shown(bar)
+    with stages(console) as show:
         found = find_kaldi(_splits(train, cv, test), ali, show)
         written = write_labelled("kaldi", found, out, senones=senones, progress=show)
     _print(out, written, console)
@@ -75,8 +75,7 @@ def import_lhotse(
         softstore corpus import-lhotse --train cuts_train.jsonl.gz --cv cuts_dev.jsonl.gz --out corpus
     """
     console = Console()
-    with _bar(console) as bar:
-        show = _Shown(bar)
+    with stages(console) as show:
         found = find_lhotse(_splits(train, cv, test), labels, show)
         written = write_labelled("lhotse", found, out, senones=senones, progress=show)
     _print(out, written, console)
@@ -109,19 +108,6 @@ def export_kaldi(
         markup=False,
         soft_wrap=True,
     )
-
-
-class _Shown:
-    """Stages of the work, as rows of a progress bar."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=total)
-        self._bar.update(self._tasks[stage], completed=done, total=total)
 
 
 def _splits(train: Path, cv: Path | None, test: Path | None) -> dict[str, Path]:

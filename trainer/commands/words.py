@@ -7,12 +7,13 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TimeRemainingColumn
 from rich.table import Table
 
 from softstore.corpus import Corpus
 from softstore.errors import InvalidInputError
 from trainer.checkpoint import Checkpoint
+from trainer.commands.stages import stages
 from trainer.decoding import Recognition, model_likelihoods, recognise
 from trainer.decoding.libraries import require_libraries
 from trainer.examples import Examples
@@ -47,15 +48,7 @@ def recognise_words(
     console: Console,
 ) -> dict[str, Recognition]:
     """See `trainer.decoding.recognise`; shows how far it is."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done, total=total)
-
+    with stages(console, TimeRemainingColumn(), transient=True) as show:
         likelihoods = model_likelihoods(checkpoint, examples)
         return recognise(Corpus(examples.frames), likelihoods, splits, directory / GRAPHS, arpa, show)
 

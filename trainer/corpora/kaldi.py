@@ -13,15 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from softstore.errors import CorruptDataError, InvalidInputError, MissingDependencyError, NotFoundError
+from softstore.errors import CorruptDataError, InvalidInputError, NotFoundError
 from softstore.teachers.kaldi_index import Place, index_script
+from softstore.teachers.kaldi_library import kaldi_native_io
 from trainer.corpora.kaldi_alignments import check_there, read_alignments
 from trainer.corpora.labelled import Found, Labelled, Progress
 
@@ -57,20 +56,6 @@ def find_kaldi(
     for split, directory in splits.items():
         _add_directory(found, split, directory, aligned, progress)
     return found
-
-
-def kaldi_native_io() -> Any:
-    """The library.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    try:
-        return import_module("kaldi_native_io")
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Kaldi archives need kaldi_native_io: pip install 'softstore[kaldi]'."
-        ) from error
 
 
 def _check_layout(directory: Path) -> None:

@@ -22,9 +22,9 @@ from softstore.corpus import Corpus
 from softstore.errors import ConflictError, CorruptDataError, InvalidInputError, StorageError
 from softstore.format import FEATURES, LABELS
 from softstore.teachers.kaldi_index import index_archive
+from softstore.teachers.kaldi_library import kaldi_native_io
 from softstore.utterance import Utterance
 from trainer.checkpoint import write_whole
-from trainer.corpora.kaldi import kaldi_native_io
 from trainer.corpora.kaldi_alignments import read_alignments
 
 

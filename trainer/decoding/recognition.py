@@ -18,6 +18,7 @@ from trainer.decoding.libraries import require_libraries
 from trainer.decoding.likelihoods import Likelihoods
 from trainer.decoding.ngram import witten_bell
 from trainer.decoding.search import NARROW, Decoder, Setting
+from trainer.decoding.texts import texts_of
 from trainer.decoding.topology import move_costs
 from trainer.decoding.tuning import tune
 from trainer.decoding.word_errors import WordErrors, word_errors
@@ -76,7 +77,7 @@ def recognise(
         StorageError: the graph cannot be written.
     """
     require_libraries()
-    said = {split: _texts(corpus, split) for split in dict.fromkeys([*splits, TUNED_ON])}
+    said = {split: texts_of(corpus, split) for split in dict.fromkeys([*splits, TUNED_ON])}
     progress("Decoding graph", 0, 1)
     decoder = _recogniser(corpus, directory, arpa)
     progress("Decoding graph", 1, 1)
@@ -117,27 +118,12 @@ def _recogniser(corpus: Corpus, directory: Path, arpa: Path | None) -> partial[D
     training = islice(corpus.scan(split=TRAIN), TOPOLOGY_UTTERANCES)
     costs = move_costs((utterance.labels() for utterance in training), tree)
     if arpa is None:
-        text = witten_bell(_texts(corpus, TRAIN).values(), lexicon.words)
+        text = witten_bell(texts_of(corpus, TRAIN).values(), lexicon.words)
         name = f"The language model of {corpus.url}"
     else:
         text, name = _read(arpa), str(arpa)
     graph = decoding_graph(lexicon, tree, costs, text, name, directory)
     return partial(Decoder, graph, list(lexicon.words))
-
-
-def _texts(corpus: Corpus, split: str) -> dict[str, list[str]]:
-    """The words of a split's utterances, in stored order.
-
-    Raises:
-        InvalidInputError: there are none.
-    """
-    table = corpus.manifest.where(split=split)
-    if not len(table) or "text" not in table.column_names:
-        raise InvalidInputError(
-            f"{corpus.url} has no texts in the split {split!r}, which word error rates need."
-        )
-    texts = zip(table["utterance_id"].to_pylist(), table["text"].to_pylist(), strict=True)
-    return {utterance_id: (text or "").split() for utterance_id, text in texts}
 
 
 def _read(arpa: Path) -> str:

@@ -18,9 +18,9 @@ from rich.console import Console
 import softstore
 from softstore import Corpus, __version__
 from softstore.commands.info import describe
-from softstore.errors import InvalidInputError
 from trainer.checkpoint import write_whole
 from trainer.command_lines import run, run_side_by_side
+from trainer.decoding.texts import texts_of
 from trainer.demo.paper import TABLE_1
 from trainer.experiments.outcomes import FRAMES, WORDS, Outcome, read_outcome
 from trainer.experiments.report import markdown, show, write_html
@@ -53,11 +53,11 @@ def table1(asked: Asked, out: Path, console: Console) -> None:
     """Make the table below ``out``: ``table1.json``, ``table1.md`` and ``table1.html``.
 
     Raises:
-        SoftstoreError: a step failed; what it said is on the terminal.
+        SoftstoreError: a step failed; what it said is on the terminal. Or the corpus has no test split.
     """
     corpus, teacher, store = out / "corpus", out / "teacher", out / "store"
     run(console, ["corpus", "make", *asked.corpus_arguments, "--out", str(corpus)])
-    texts = _texts(Corpus.open(corpus))
+    texts = texts_of(Corpus.open(corpus), TEST)
     run(console, ["teacher", "train", str(corpus), "--out", str(teacher), "--preset", asked.scale.value])
     run(console, ["generate", str(corpus), "--teacher", str(teacher), "--store", str(store)])
     students = systems(asked.temperatures)
@@ -78,14 +78,6 @@ def table1(asked: Asked, out: Path, console: Console) -> None:
     write_html(out / "table1.html", summary)
     show(summary, console)
     console.print(f"\nThe report: {out / 'table1.html'}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _texts(corpus: Corpus) -> dict[str, list[str]]:
-    table = corpus.manifest.where(split=TEST)
-    if not len(table):
-        raise InvalidInputError(f"{corpus.url} has no test split to count word errors on.")
-    texts = zip(table["utterance_id"].to_pylist(), table["text"].to_pylist(), strict=True)
-    return {utterance_id: (text or "").split() for utterance_id, text in texts}
 
 
 def _training(

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from softstore.errors import CorruptDataError, InvalidInputError, MissingDependencyError, StorageError
+from softstore.errors import CorruptDataError, InvalidInputError, StorageError
 from softstore.teachers.kaldi_index import Place, index_archive
+from softstore.teachers.kaldi_library import kaldi_native_io
 from trainer.checkpoint import Checkpoint, write_whole
 from trainer.evaluation import check_fits
 from trainer.examples import Examples
@@ -48,7 +47,7 @@ def write_log_likelihoods(
     """
     if archive.suffix != ".ark":
         raise InvalidInputError(f"A Kaldi archive's name ends in .ark, not like {archive.name}.")
-    library = _library()
+    library = kaldi_native_io()
     check_fits(checkpoint.model, examples)
     examples.num_frames(split)
     archive = archive.absolute()
@@ -99,12 +98,3 @@ def _places(archive: Path, written: int) -> dict[str, Place]:
     if len(places) < written:
         raise RuntimeError
     return places
-
-
-def _library() -> Any:
-    try:
-        return import_module("kaldi_native_io")
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Kaldi archives are written with kaldi_native_io: pip install 'softstore[kaldi]'."
-        ) from error
